@@ -1,0 +1,40 @@
+# The commands of the project; `make help` lists them.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check bench docs lock format
+python := .venv/bin/python
+SHELL := /bin/bash
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 12
+
+setup: ## install Python packages and PostGIS where they are missing
+	@infra/setup/python.sh
+	@infra/setup/postgis.sh
+
+demo: setup ## start the lab, run the main job on simulated scenes, print the links
+	@.venv/bin/terralab demo
+
+test: setup ## run all tests
+	@infra/setup/browser.sh
+	$(python) -m pytest
+
+check: setup ## lint, formatting, types and import rules
+	$(python) -m ruff check .
+	$(python) -m ruff format --check .
+	.venv/bin/mypy
+	$(python) -m pytest -q tests/test_architecture.py tests/test_packaging.py
+
+bench: setup ## run the benchmarks; one JSON object each
+	@for script in tests/benchmarks/bench_*.py; do echo "== $$script"; $(python) $$script || exit 1; done
+
+docs: setup ## build the documentation into site/
+	$(python) -m terralab.infra.cli_reference > docs/cli.md
+	.venv/bin/mkdocs build --strict
+
+format: setup ## format the code
+	$(python) -m ruff check --fix .
+	$(python) -m ruff format .
+
+lock: setup ## resolve requirements/lock.txt anew from pyproject.toml
+	.venv/bin/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-annotate --no-header --output-file requirements/lock.txt

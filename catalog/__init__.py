@@ -1,0 +1,1 @@
+"""The truth: settings, errors, pgstac, the asset store, publishing, lineage and the STAC API."""

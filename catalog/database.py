@@ -1,0 +1,255 @@
+"""PostgreSQL with pgstac: connecting, migrating, and reading and writing STAC objects by one connection at a time.
+
+The web process reads through stac-fastapi's own pool; flows and commands use `Catalog`.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.resources import files
+from typing import Any, cast
+
+import orjson
+import psycopg
+from psycopg.rows import tuple_row
+from psycopg.types.json import set_json_dumps, set_json_loads
+from pypgstac.db import PgstacDB
+from pypgstac.migrate import Migrate
+
+from terralab.catalog.errors import ServiceUnavailable, SetupProblem, UnknownName, VersionMismatch
+
+PGSTAC_VERSION = "0.10.0"
+_SEARCH_PATH = "-c search_path=pgstac,public"
+_PAGE = 500
+_LOCK_NAMESPACE = "terralab-publish"
+
+
+class Catalog:
+    """The catalog in one database.
+
+    Args:
+        url: `postgresql://user:password@host:port/name`.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    @contextmanager
+    def connection(self) -> Iterator[psycopg.Connection[Any]]:
+        """Yield a connection in a transaction, committed at the end.
+
+        Raises:
+            ServiceUnavailable: the database does not answer.
+        """
+        try:
+            connection = psycopg.connect(self.url, options=_SEARCH_PATH, connect_timeout=10, row_factory=tuple_row)
+        except psycopg.OperationalError as error:
+            raise ServiceUnavailable(
+                f"the database does not answer ({_first_line(error)}); see `terralab status`"
+            ) from error
+        set_json_loads(orjson.loads, connection)
+        set_json_dumps(lambda value: orjson.dumps(value), connection)
+        with connection:
+            yield connection
+
+    def find_item(self, collection: str, item: str) -> dict[str, Any] | None:
+        """Return an item, or None."""
+        with self.connection() as connection:
+            row = connection.execute("SELECT get_item(%s, %s)", (item, collection)).fetchone()
+        return cast(dict[str, Any] | None, row[0] if row else None)
+
+    def item(self, collection: str, item: str) -> dict[str, Any]:
+        """Return an item.
+
+        Raises:
+            UnknownName: there is none of that name.
+        """
+        found = self.find_item(collection, item)
+        if found is None:
+            names = [other["id"] for other in self.search(collections=[collection], limit=200)]
+            raise UnknownName.of(f"item of collection {collection!r}", item, names)
+        return found
+
+    def find_collection(self, collection: str) -> dict[str, Any] | None:
+        """Return a collection, or None."""
+        with self.connection() as connection:
+            row = connection.execute("SELECT get_collection(%s)", (collection,)).fetchone()
+        return cast(dict[str, Any] | None, row[0] if row else None)
+
+    def collection(self, collection: str) -> dict[str, Any]:
+        """Return a collection.
+
+        Raises:
+            UnknownName: there is none of that name.
+        """
+        found = self.find_collection(collection)
+        if found is None:
+            raise UnknownName.of("collection", collection, [other["id"] for other in self.collections()])
+        return found
+
+    def collections(self) -> list[dict[str, Any]]:
+        """Return all collections, by id."""
+        with self.connection() as connection:
+            rows = connection.execute("SELECT content FROM collections ORDER BY id").fetchall()
+        return [row[0] for row in rows]
+
+    def search(self, limit: int | None = None, **query: Any) -> Iterator[dict[str, Any]]:
+        """Yield the items that match a STAC API search, page by page.
+
+        Args:
+            limit: at most so many; None for all.
+            query: members of a STAC API search body: `collections`, `ids`, `bbox`, `intersects`, `datetime`, `filter`
+                (CQL2 JSON), `sortby`.
+        """
+        given, token = 0, None
+        while limit is None or given < limit:
+            body = {**query, "limit": _PAGE if limit is None else min(_PAGE, limit - given)}
+            if token:
+                body["token"] = token
+            with self.connection() as connection:
+                row = connection.execute("SELECT search(%s::jsonb)", (json.dumps(body),)).fetchone()
+            page = row[0] if row else {"features": []}
+            yield from page["features"]
+            given += len(page["features"])
+            token = _next_token(page)
+            if not token:
+                return
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of items by `lab:kind`."""
+        with self.connection() as connection:
+            rows = connection.execute(
+                "SELECT coalesce(c.content->>'lab:kind', 'other'), count(*) FROM items i"
+                " JOIN collections c ON c.id = i.collection GROUP BY 1"
+            ).fetchall()
+        return dict(rows)
+
+    def write(self, collections: Sequence[dict[str, Any]], items: Sequence[dict[str, Any]]) -> int:
+        """Create or replace collections and items in one transaction, and return how many items changed.
+
+        What is already there in the same form is left untouched. Use `publish.publish`, which checks first.
+        """
+        with self.connection() as connection:
+            connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (_LOCK_NAMESPACE,))
+            for collection in collections:
+                row = connection.execute(
+                    "SELECT content FROM collections WHERE id = %s", (collection["id"],)
+                ).fetchone()
+                merged = collection if row is None else _merged(row[0], collection)
+                if row is None or row[0] != merged:
+                    connection.execute("SELECT upsert_collection(%s::jsonb)", (json.dumps(merged),))
+            changed = [item for item in items if not self._is_stored(connection, item)]
+            for batch in _batches(changed, _PAGE):
+                connection.execute("SELECT upsert_items(%s::jsonb)", (json.dumps(batch),))
+        return len(changed)
+
+    @staticmethod
+    def _is_stored(connection: psycopg.Connection[Any], item: dict[str, Any]) -> bool:
+        row = connection.execute("SELECT get_item(%s, %s)", (item["id"], item["collection"])).fetchone()
+        stored = row[0] if row else None
+        return stored is not None and _without_nulls(stored) == _without_nulls(item)
+
+
+def migrate(url: str) -> None:
+    """Create or update the pgstac schema and load our queryables and settings.
+
+    Raises:
+        SetupProblem: PostGIS is missing.
+        VersionMismatch: the database holds a newer pgstac.
+        ServiceUnavailable: the database does not answer.
+    """
+    found = pgstac_version(url)
+    if found == PGSTAC_VERSION:
+        return
+    if found is not None and _as_numbers(found) > _as_numbers(PGSTAC_VERSION):
+        raise VersionMismatch(
+            f"the database holds pgstac {found}, this lab needs {PGSTAC_VERSION};"
+            " use a matching terralab or another database"
+        )
+    try:
+        with psycopg.connect(url, connect_timeout=10) as connection:
+            connection.execute("CREATE EXTENSION IF NOT EXISTS postgis")
+    except psycopg.errors.UndefinedFile as error:
+        raise SetupProblem(
+            "PostGIS is not installed for this PostgreSQL; install it (`apt-get install postgresql-postgis`)"
+        ) from error
+    with PgstacDB(dsn=url) as database:
+        Migrate(database).run_migration(PGSTAC_VERSION)
+    with Catalog(url).connection() as connection:
+        _configure(connection)
+
+
+def pgstac_version(url: str) -> str | None:
+    """Return the version of pgstac in a database, None where there is none.
+
+    Raises:
+        ServiceUnavailable: the database does not answer.
+    """
+    try:
+        with psycopg.connect(url, connect_timeout=10) as connection:
+            exists = connection.execute("SELECT to_regclass('pgstac.migrations')").fetchone()
+            if exists is None or exists[0] is None:
+                return None
+            row = connection.execute(
+                "SELECT version FROM pgstac.migrations ORDER BY datetime DESC, version DESC LIMIT 1"
+            ).fetchone()
+            return str(row[0]) if row else None
+    except psycopg.OperationalError as error:
+        raise ServiceUnavailable(f"the database does not answer: {_first_line(error)}") from error
+
+
+def _configure(connection: psycopg.Connection[Any]) -> None:
+    settings = {"context": "on", "update_collection_extent": "true", "additional_properties": "true"}
+    for name, value in settings.items():
+        connection.execute(
+            "INSERT INTO pgstac_settings (name, value) VALUES (%s, %s)"
+            " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            (name, value),
+        )
+    queryables = json.loads(files("terralab.catalog").joinpath("queryables.json").read_text(encoding="utf-8"))
+    for name, definition in queryables.items():
+        connection.execute(
+            "INSERT INTO queryables (name, definition) VALUES (%s, %s::jsonb)", (name, json.dumps(definition))
+        )
+
+
+def _merged(stored: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """Return `new` with the larger of both extents, since pgstac keeps the stored one up to date by itself."""
+    boxes = [box for part in (stored, new) for box in part["extent"]["spatial"]["bbox"][:1]]
+    starts, ends = zip(*(part["extent"]["temporal"]["interval"][0] for part in (stored, new)), strict=True)
+    bbox = [
+        min(b[0] for b in boxes),
+        min(b[1] for b in boxes),
+        max(b[2] for b in boxes),
+        max(b[3] for b in boxes),
+    ]
+    interval = [None if None in starts else min(starts), None if None in ends else max(ends)]
+    return {**new, "extent": {"spatial": {"bbox": [bbox]}, "temporal": {"interval": [interval]}}}
+
+
+def _next_token(page: dict[str, Any]) -> str | None:
+    for link in page.get("links", []):
+        if link["rel"] == "next":
+            return str(link["href"]).split("token=", 1)[1]
+    token = page.get("next")
+    return f"next:{token}" if token else None
+
+
+def _batches(items: Sequence[dict[str, Any]], size: int) -> Iterable[Sequence[dict[str, Any]]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nulls(part) for key, part in value.items() if part is not None}
+    if isinstance(value, list):
+        return [_without_nulls(part) for part in value]
+    return value
+
+
+def _as_numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("-")[0].split(".") if part.isdigit())
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]

@@ -1,0 +1,122 @@
+"""The lab's errors. They know nothing of HTTP or of exit codes; two tables elsewhere map them.
+
+LabError
+├── InvalidInput            what was asked or given is wrong; the message says what, where and what to do
+│   ├── InvalidRaster       a file is not a GeoTIFF that the lab can use
+│   ├── GridMismatch        an image and its label do not lie on the same grid
+│   ├── InvalidLabels       label values or classes are wrong
+│   ├── InvalidItem         a STAC object breaks the profile or an official schema
+│   ├── UnknownName         no template, backbone, model, dataset, collection or item of that name
+│   └── TooFewChips         fewer chips than the work needs
+├── AlreadyExists           the name is taken by something else
+├── AssetCorrupt            stored bytes are missing or differ from their checksum
+├── OutOfSpace              the disk is full
+├── ServiceUnavailable      the database, Prefect or another part does not answer
+└── SetupProblem            something outside the lab must be installed or changed first
+    └── VersionMismatch     the database holds another pgstac version
+"""
+
+from difflib import get_close_matches
+
+
+class LabError(Exception):
+    """Base of all errors that the lab raises on purpose.
+
+    Attributes:
+        code: stable, machine-readable name.
+    """
+
+    code = "lab_error"
+
+
+class InvalidInput(LabError):
+    """What was asked or given is wrong."""
+
+    code = "invalid_input"
+
+
+class InvalidRaster(InvalidInput):
+    """A file is not a GeoTIFF that the lab can use."""
+
+    code = "invalid_raster"
+
+
+class GridMismatch(InvalidInput):
+    """An image and its label do not lie on the same grid."""
+
+    code = "grid_mismatch"
+
+
+class InvalidLabels(InvalidInput):
+    """Label values or classes are wrong."""
+
+    code = "invalid_labels"
+
+
+class InvalidItem(InvalidInput):
+    """A STAC object breaks the profile or an official schema."""
+
+    code = "invalid_item"
+
+
+class UnknownName(InvalidInput):
+    """Nothing has that name."""
+
+    code = "unknown_name"
+
+    @classmethod
+    def of(cls, what: str, name: str, known: list[str]) -> "UnknownName":
+        """Return the error with the closest known names as the remedy."""
+        close = get_close_matches(name, known, n=3, cutoff=0.4) or sorted(known)[:8]
+        hint = f"; did you mean {', '.join(close)}?" if close else f"; there is no {what} yet"
+        return cls(f"no {what} is called {name!r}{hint}")
+
+
+class TooFewChips(InvalidInput):
+    """Fewer chips than the work needs."""
+
+    code = "too_few_chips"
+
+
+class AlreadyExists(LabError):
+    """The name is taken by something else."""
+
+    code = "already_exists"
+
+
+class AssetCorrupt(LabError):
+    """Stored bytes are missing or differ from their checksum."""
+
+    code = "asset_corrupt"
+
+
+class OutOfSpace(LabError):
+    """The disk is full."""
+
+    code = "out_of_space"
+
+
+class ServiceUnavailable(LabError):
+    """A part of the lab does not answer."""
+
+    code = "service_unavailable"
+
+
+class SetupProblem(LabError):
+    """Something outside the lab must be installed or changed first."""
+
+    code = "setup_problem"
+
+
+class VersionMismatch(SetupProblem):
+    """The database holds another pgstac version."""
+
+    code = "version_mismatch"
+
+
+def error_by_code(code: str, message: str) -> LabError:
+    """Return the error with that code, as when it comes back from a flow run or over HTTP."""
+    kinds = [LabError]
+    for kind in kinds:
+        kinds.extend(kind.__subclasses__())
+    return next((kind for kind in kinds if kind.code == code), LabError)(message)

@@ -1,0 +1,40 @@
+"""Everything that a flow or a command needs of the lab in one object: settings, catalog, store and schemas."""
+
+from functools import cached_property
+
+from terralab.catalog.database import Catalog
+from terralab.catalog.settings import Settings
+from terralab.catalog.store import Store
+from terralab.extensions.schema_store import SchemaStore
+
+
+class Workspace:
+    """The lab as its flows see it.
+
+    Args:
+        settings: read from the environment by default.
+        database_url: overrides the settings' database, for tests.
+    """
+
+    def __init__(self, settings: Settings | None = None, database_url: str | None = None) -> None:
+        self.settings = settings or Settings()
+        self._database_url = database_url
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """Return the catalog.
+
+        Raises:
+            ServiceUnavailable: there is no database yet.
+        """
+        return Catalog(self._database_url or self.settings.database_url)
+
+    @cached_property
+    def store(self) -> Store:
+        """Return the asset store."""
+        return Store(self.settings.store_folder)
+
+    @cached_property
+    def schemas(self) -> SchemaStore:
+        """Return the schema store."""
+        return SchemaStore(self.settings.schemas_folder, self.settings.lab.fetch_schemas)

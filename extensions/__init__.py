@@ -1,0 +1,1 @@
+"""The vocabulary: one builder and reader per kind of object, the `lab:` extension and validation."""

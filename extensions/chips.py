@@ -1,0 +1,150 @@
+"""Chips: one item is an image chip with its mask; one collection is one version line of a dataset."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from terralab.extensions.imagery import image_renders
+from terralab.extensions.item import (
+    COG_TYPE,
+    Footprint,
+    ItemFrame,
+    StoredFile,
+    asset,
+    collection,
+    derived_from,
+)
+from terralab.extensions.lab import (
+    CLASS_COUNTS_PROP,
+    DATASET_PROP,
+    KIND_PROP,
+    SCHEMA_URI,
+    VALID_SHARE_PROP,
+    Kind,
+)
+from terralab.extensions.raster import MASK_NODATA, BandRecord, ClassDefinition, Grid, classes_to_stac
+
+IMAGE_ASSET = "image"
+MASK_ASSET = "mask"
+SPLITS = ("train", "validate", "test")
+_EXTENSIONS = ["ml-aoi", "proj", "classification", "file", "raster", "version", SCHEMA_URI]
+
+
+def chip_item(
+    *,
+    id: str,
+    collection_id: str,
+    dataset: str,
+    footprint: Footprint,
+    grid: Grid,
+    image: StoredFile,
+    bands: Sequence[BandRecord],
+    mask: StoredFile,
+    classes: Sequence[ClassDefinition],
+    class_counts: dict[str, int],
+    valid_share: float,
+    scene: dict[str, Any],
+    label: dict[str, Any],
+    window: tuple[int, int],
+    links: Sequence[dict[str, Any]] = (),
+) -> dict[str, Any]:
+    """Return the item of one chip.
+
+    Args:
+        id: item id.
+        collection_id: `<dataset>-v<major>`.
+        dataset: the dataset's name.
+        footprint: ground footprint and time of the scene.
+        grid: the chip's own grid.
+        image: stored image chip, `len(bands)` bands.
+        bands: per-band name, dtype, nodata and statistics over valid pixels.
+        mask: stored mask, uint8, 255 where there is no label.
+        classes: classes of the mask.
+        class_counts: labelled pixels by class name.
+        valid_share: share (0 … 1) of pixels with data in every band.
+        scene: item that the image was cut from.
+        label: item that the mask was cut from.
+        window: row and column of the chip's upper left pixel in the scene.
+        links: further links.
+    """
+    frame = ItemFrame(id, collection_id, footprint, list(_EXTENSIONS))
+    frame.properties = {
+        KIND_PROP: Kind.CHIPS,
+        DATASET_PROP: dataset,
+        **grid.properties(),
+        CLASS_COUNTS_PROP: class_counts,
+        VALID_SHARE_PROP: round(valid_share, 6),
+        "lab:params": {"row": window[0], "column": window[1]},
+    }
+    frame.assets[IMAGE_ASSET] = asset(
+        image,
+        COG_TYPE,
+        ["data"],
+        "Image chip",
+        bands=[band.to_stac() for band in bands],
+        **{"raster:sampling": "area", "ml-aoi:role": "feature", "ml-aoi:reference-grid": True},
+    )
+    frame.assets[MASK_ASSET] = asset(
+        mask,
+        COG_TYPE,
+        ["labels", "labels-raster"],
+        "Mask",
+        bands=[{"name": "mask", "data_type": "uint8", "nodata": MASK_NODATA}],
+        **{"ml-aoi:role": "label", "classification:classes": classes_to_stac(classes)},
+    )
+    frame.links = [
+        derived_from(scene, **{"ml-aoi:role": "feature"}),
+        derived_from(label, **{"ml-aoi:role": "label"}),
+        *links,
+    ]
+    return frame.to_dict()
+
+
+def chips_collection(
+    *,
+    id: str,
+    dataset: str,
+    description: str,
+    footprint: Footprint,
+    bands: Sequence[BandRecord],
+    classes: Sequence[ClassDefinition],
+    summaries: dict[str, Any],
+    fields: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return the collection of a dataset's chips.
+
+    Args:
+        id: `<dataset>-v<major>`.
+        dataset: the dataset's name, the title.
+        description: Markdown for people.
+        footprint: union of the chips.
+        bands: bands with statistics over all chips.
+        classes: classes of the masks.
+        summaries: STAC summaries, such as the splits.
+        fields: further top-level members (`version`, `lab:class_counts`, …).
+    """
+    return collection(
+        id,
+        dataset,
+        description,
+        footprint,
+        kind=Kind.CHIPS,
+        extensions=["ml-aoi", "classification", "raster", "render", "version", SCHEMA_URI],
+        item_assets={
+            IMAGE_ASSET: {
+                "type": COG_TYPE,
+                "roles": ["data"],
+                "raster:sampling": "area",
+                "ml-aoi:role": "feature",
+                "bands": [band.to_stac() for band in bands],
+            },
+            MASK_ASSET: {
+                "type": COG_TYPE,
+                "roles": ["labels", "labels-raster"],
+                "ml-aoi:role": "label",
+                "classification:classes": classes_to_stac(classes),
+            },
+        },
+        summaries=summaries,
+        renders=image_renders(bands),
+        **(fields or {}),
+    )

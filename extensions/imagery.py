@@ -1,0 +1,95 @@
+"""Imagery: one item is a scene, one collection is a sensor and processing level over an area."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from terralab.extensions.item import COG_TYPE, Footprint, ItemFrame, StoredFile, asset, collection
+from terralab.extensions.lab import KIND_PROP, SCHEMA_URI, Kind
+from terralab.extensions.raster import BandRecord, Grid
+
+IMAGE_ASSET = "image"
+_EXTENSIONS = ["eo", "proj", "raster", "file", SCHEMA_URI]
+TRUE_COLOR = ("B04", "B03", "B02")
+
+
+def scene_item(
+    *,
+    id: str,
+    collection_id: str,
+    footprint: Footprint,
+    grid: Grid,
+    image: StoredFile,
+    bands: Sequence[BandRecord],
+    thumbnail: StoredFile | None = None,
+    properties: dict[str, Any] | None = None,
+    links: Sequence[dict[str, Any]] = (),
+) -> dict[str, Any]:
+    """Return the item of one scene, all bands in one cloud-optimized GeoTIFF.
+
+    `properties` are further common properties such as `platform`, `gsd` or `eo:cloud_cover`.
+    """
+    frame = ItemFrame(id, collection_id, footprint, list(_EXTENSIONS))
+    frame.properties = {KIND_PROP: Kind.IMAGERY, **grid.properties(), **(properties or {})}
+    frame.assets[IMAGE_ASSET] = asset(
+        image,
+        COG_TYPE,
+        ["data"],
+        "Image",
+        bands=[band.to_stac() for band in bands],
+        **{"raster:sampling": "area"},
+    )
+    if thumbnail is not None:
+        frame.assets["thumbnail"] = asset(thumbnail, "image/png", ["thumbnail"], "Thumbnail")
+    frame.links = list(links)
+    return frame.to_dict()
+
+
+def imagery_collection(
+    *, id: str, title: str, description: str, footprint: Footprint, bands: Sequence[BandRecord]
+) -> dict[str, Any]:
+    """Return the collection of scenes with the bands `bands` (their statistics give the default stretch)."""
+    return collection(
+        id,
+        title,
+        description,
+        footprint,
+        kind=Kind.IMAGERY,
+        extensions=["eo", "raster", "render", SCHEMA_URI],
+        item_assets={
+            IMAGE_ASSET: {
+                "type": COG_TYPE,
+                "roles": ["data"],
+                "raster:sampling": "area",
+                "bands": [BandRecord(band.name, band.data_type, band.nodata).to_stac() for band in bands],
+            }
+        },
+        renders=image_renders(bands),
+    )
+
+
+def image_renders(bands: Sequence[BandRecord], asset_key: str = IMAGE_ASSET) -> dict[str, Any]:
+    """Return render presets: true colour where the bands allow it, else the first band, stretched to mean ± 2 σ."""
+    names = [band.name for band in bands]
+    shown = [name for name in TRUE_COLOR if name in names]
+    chosen = shown if len(shown) == len(TRUE_COLOR) else names[:1]
+    records = [bands[names.index(name)] for name in chosen]
+    render: dict[str, Any] = {
+        "title": "True color" if len(chosen) == len(TRUE_COLOR) else chosen[0],
+        "assets": [asset_key],
+        "bidx": [names.index(name) + 1 for name in chosen],
+    }
+    stretches = [_stretch(record) for record in records]
+    if all(stretches):
+        render["rescale"] = stretches
+    return {"default": render}
+
+
+def _stretch(band: BandRecord) -> list[float] | None:
+    found = band.statistics
+    if found is None:
+        return None
+    low, high = (
+        max(found.minimum, found.mean - 2 * found.stddev),
+        min(found.maximum, found.mean + 2 * found.stddev),
+    )
+    return [round(low, 4), round(high, 4)] if high > low else [low, low + 1]

@@ -1,0 +1,89 @@
+"""Label sets: one item is the label raster of one scene."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from terralab.extensions.item import COG_TYPE, Footprint, ItemFrame, StoredFile, asset, collection, item_link
+from terralab.extensions.lab import CLASS_COUNTS_PROP, KIND_PROP, SCHEMA_URI, Kind
+from terralab.extensions.raster import MASK_NODATA, ClassDefinition, Grid, class_colormap, classes_to_stac
+
+LABEL_ASSET = "raster_labels"
+_EXTENSIONS = ["label", "classification", "proj", "file", SCHEMA_URI]
+
+
+def label_item(
+    *,
+    id: str,
+    collection_id: str,
+    footprint: Footprint,
+    grid: Grid,
+    raster: StoredFile,
+    classes: Sequence[ClassDefinition],
+    class_counts: dict[str, int],
+    scene: dict[str, Any],
+    scene_asset: str,
+    description: str,
+    links: Sequence[dict[str, Any]] = (),
+) -> dict[str, Any]:
+    """Return the label item of `scene`; `class_counts` are pixels by class name."""
+    frame = ItemFrame(id, collection_id, footprint, list(_EXTENSIONS))
+    frame.properties = {
+        KIND_PROP: Kind.LABELS,
+        **grid.properties(),
+        "label:type": "raster",
+        "label:properties": None,
+        "label:tasks": ["segmentation"],
+        "label:methods": ["manual"],
+        "label:description": description,
+        "label:classes": [{"name": None, "classes": [entry.name for entry in classes]}],
+        CLASS_COUNTS_PROP: class_counts,
+    }
+    frame.assets[LABEL_ASSET] = asset(
+        raster,
+        COG_TYPE,
+        ["labels", "labels-raster"],
+        "Label raster",
+        bands=[{"name": "label", "data_type": "uint8", "nodata": MASK_NODATA}],
+        **{"classification:classes": classes_to_stac(classes)},
+    )
+    frame.links = [
+        item_link("source", scene["collection"], scene["id"], **{"label:assets": [scene_asset]}),
+        *links,
+    ]
+    return frame.to_dict()
+
+
+def labels_collection(
+    *, id: str, title: str, description: str, footprint: Footprint, classes: Sequence[ClassDefinition]
+) -> dict[str, Any]:
+    """Return the collection of a label set."""
+    return collection(
+        id,
+        title,
+        description,
+        footprint,
+        kind=Kind.LABELS,
+        extensions=["classification", "render", SCHEMA_URI],
+        item_assets={
+            LABEL_ASSET: {
+                "type": COG_TYPE,
+                "roles": ["labels", "labels-raster"],
+                "classification:classes": classes_to_stac(classes),
+            }
+        },
+        renders=class_renders(classes, LABEL_ASSET),
+    )
+
+
+def class_renders(classes: Sequence[ClassDefinition], asset_key: str) -> dict[str, Any]:
+    """Return the render preset that shows class values in the classes' own colours."""
+    return {
+        "default": {
+            "title": "Classes",
+            "assets": [asset_key],
+            "bidx": [1],
+            "nodata": MASK_NODATA,
+            "resampling": "nearest",
+            "colormap": class_colormap(classes),
+        }
+    }

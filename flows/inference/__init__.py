@@ -1,0 +1,1 @@
+"""What the predict flow drives: windows, the engine, blending and outputs."""

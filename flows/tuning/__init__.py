@@ -1,0 +1,1 @@
+"""What the tune flow drives: templates, training, measures, baselines and checkpoints."""

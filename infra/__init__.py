@@ -1,0 +1,1 @@
+"""How the lab runs: the command line, the local stack and its supervision."""

@@ -1,0 +1,1 @@
+"""Map tiles, legends and the map page for whatever the catalog holds."""
