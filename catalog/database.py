@@ -13,10 +13,8 @@ import orjson
 import psycopg
 from psycopg.rows import tuple_row
 from psycopg.types.json import set_json_dumps, set_json_loads
-from pypgstac.db import PgstacDB
-from pypgstac.migrate import Migrate
 
-from terralab.catalog.errors import ServiceUnavailable, SetupProblem, UnknownName, VersionMismatch
+from terralab.catalog.errors import OutOfSpace, ServiceUnavailable, SetupProblem, UnknownName, VersionMismatch
 
 PGSTAC_VERSION = "0.10.0"
 _SEARCH_PATH = "-c search_path=pgstac,public"
@@ -40,6 +38,7 @@ class Catalog:
 
         Raises:
             ServiceUnavailable: the database does not answer.
+            OutOfSpace: its disk is full.
         """
         try:
             connection = psycopg.connect(self.url, options=_SEARCH_PATH, connect_timeout=10, row_factory=tuple_row)
@@ -49,8 +48,13 @@ class Catalog:
             ) from error
         set_json_loads(orjson.loads, connection)
         set_json_dumps(lambda value: orjson.dumps(value), connection)
-        with connection:
-            yield connection
+        try:
+            with connection:
+                yield connection
+        except psycopg.errors.DiskFull as error:
+            raise OutOfSpace("no space left on the disk of the database; free some and repeat the command") from error
+        except psycopg.OperationalError as error:
+            raise ServiceUnavailable(f"the database went away ({_first_line(error)}); repeat the command") from error
 
     def find_item(self, collection: str, item: str) -> dict[str, Any] | None:
         """Return an item, or None."""
@@ -62,10 +66,14 @@ class Catalog:
         """Return an item.
 
         Raises:
-            UnknownName: there is none of that name.
+            UnknownName: there is none of that name, or no such collection.
         """
         found = self.find_item(collection, item)
         if found is None:
+            try:
+                self.collection(collection)
+            except UnknownName as error:
+                raise UnknownName(f"no item is called '{collection}/{item}': {error}") from None
             names = [other["id"] for other in self.search(collections=[collection], limit=200)]
             raise UnknownName.of(f"item of collection {collection!r}", item, names)
         return found
@@ -138,16 +146,13 @@ class Catalog:
                 merged = collection if row is None else _merged(row[0], collection)
                 if row is None or row[0] != merged:
                     connection.execute("SELECT upsert_collection(%s::jsonb)", (json.dumps(merged),))
-            changed = [item for item in items if not self._is_stored(connection, item)]
-            for batch in _batches(changed, _PAGE):
-                connection.execute("SELECT upsert_items(%s::jsonb)", (json.dumps(batch),))
-        return len(changed)
-
-    @staticmethod
-    def _is_stored(connection: psycopg.Connection[Any], item: dict[str, Any]) -> bool:
-        row = connection.execute("SELECT get_item(%s, %s)", (item["id"], item["collection"])).fetchone()
-        stored = row[0] if row else None
-        return stored is not None and _without_nulls(stored) == _without_nulls(item)
+            written = 0
+            for batch in _batches(items, _PAGE):
+                changed = _changed(connection, batch)
+                if changed:
+                    connection.execute("SELECT upsert_items(%s::jsonb)", (json.dumps(changed),))
+                written += len(changed)
+        return written
 
 
 def migrate(url: str) -> None:
@@ -173,6 +178,10 @@ def migrate(url: str) -> None:
         raise SetupProblem(
             "PostGIS is not installed for this PostgreSQL; install it (`apt-get install postgresql-postgis`)"
         ) from error
+    # These import boto3, half a second that only a migration needs to wait for.
+    from pypgstac.db import PgstacDB
+    from pypgstac.migrate import Migrate
+
     with PgstacDB(dsn=url) as database:
         Migrate(database).run_migration(PGSTAC_VERSION)
     with Catalog(url).connection() as connection:
@@ -199,7 +208,13 @@ def pgstac_version(url: str) -> str | None:
 
 
 def _configure(connection: psycopg.Connection[Any]) -> None:
-    settings = {"context": "on", "update_collection_extent": "true", "additional_properties": "true"}
+    settings = {
+        "context": "on",
+        # Counts are cached for a day otherwise, and would not see what was just published.
+        "context_stats_ttl": "0 seconds",
+        "update_collection_extent": "true",
+        "additional_properties": "true",
+    }
     for name, value in settings.items():
         connection.execute(
             "INSERT INTO pgstac_settings (name, value) VALUES (%s, %s)"
@@ -215,6 +230,8 @@ def _configure(connection: psycopg.Connection[Any]) -> None:
 
 def _merged(stored: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     """Return `new` with the larger of both extents, since pgstac keeps the stored one up to date by itself."""
+    if not stored.get("extent"):  # pgstac sets it to null when the last item is deleted
+        return new
     boxes = [box for part in (stored, new) for box in part["extent"]["spatial"]["bbox"][:1]]
     starts, ends = zip(*(part["extent"]["temporal"]["interval"][0] for part in (stored, new)), strict=True)
     bbox = [
@@ -225,6 +242,17 @@ def _merged(stored: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     ]
     interval = [None if None in starts else min(starts), None if None in ends else max(ends)]
     return {**new, "extent": {"spatial": {"bbox": [bbox]}, "temporal": {"interval": [interval]}}}
+
+
+def _changed(connection: psycopg.Connection[Any], items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return those of `items` that are not stored in the same form (pgstac stores no nulls)."""
+    rows = connection.execute(
+        "SELECT content_hydrate(i) FROM items i JOIN unnest(%s::text[], %s::text[]) AS wanted (collection, id)"
+        " USING (collection, id)",
+        ([item["collection"] for item in items], [item["id"] for item in items]),
+    ).fetchall()
+    stored = {(row[0]["collection"], row[0]["id"]): _without_nulls(row[0]) for row in rows}
+    return [item for item in items if stored.get((item["collection"], item["id"])) != _without_nulls(item)]
 
 
 def _next_token(page: dict[str, Any]) -> str | None:

@@ -1,7 +1,8 @@
 """The inbox: how users' files reach the flows.
 
 A flow opens only files in the inbox, where the command line puts them, and in the folders that
-`TERRALAB_SOURCE_FOLDERS` names. So a value typed into a form or sent to an API cannot make the lab read another file of its machine.
+`TERRALAB_SOURCE_FOLDERS` names. So a value typed into a form or sent to an API cannot make the lab read another file of
+its machine.
 """
 
 import glob
@@ -25,23 +26,21 @@ def stage(settings: Settings, files: Sequence[Path]) -> str:
     are hard-linked where the disk allows it, else copied.
 
     Raises:
-        InvalidInput: a file does not exist, or two have the same name.
+        InvalidInput: a file does not exist or cannot be read, two have the same name, or a name is no UTF-8.
         OutOfSpace: the disk is full.
     """
-    names = [path.name for path in files]
+    names = [_readable_name(path) for path in files]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InvalidInput(f"{twice[0]} is given twice, from different folders; rename one of the files")
     state = hashlib.sha256()
     for path in sorted(files, key=lambda path: path.name):
-        if not path.is_file():
-            raise InvalidInput(f"{path}: no such file")
-        state.update(f"{path.name}\0{multihash_of_file(path)}\n".encode())
+        state.update(f"{path.name}\0{_checksum(path)}\n".encode())
     folder = state.hexdigest()[:DIGEST_LENGTH]
     target = settings.inbox_folder / folder
-    target.mkdir(parents=True, exist_ok=True)
-    for path in files:
-        with disk_full_as_error(target):
+    with disk_full_as_error(settings.inbox_folder):
+        target.mkdir(parents=True, exist_ok=True)
+        for path in files:
             _link_or_copy(path, target / path.name)
     return f"{folder}/*"
 
@@ -58,14 +57,16 @@ def resolve(settings: Settings, pattern: str) -> list[Path]:
     """
     inbox = settings.inbox_folder
     allowed = [inbox, *(Path(part) for part in settings.lab.source_folders.split(":") if part)]
-    found = [Path(name) for name in glob.glob(str(inbox / pattern), recursive=True)]
+    # Judged by its text alone before the disk is looked at, so that the answer does not tell what lies elsewhere.
+    written = Path(os.path.normpath(inbox / pattern))
+    begins = [begin for folder in allowed for begin in (folder.absolute(), folder.resolve())]
+    if "\0" in pattern or ".." in Path(pattern).parts or not any(written.is_relative_to(begin) for begin in begins):
+        raise _leads_outside(pattern)
+    found = [Path(name) for name in glob.glob(str(written), recursive=True)]
     files = sorted(path for path in found if path.is_file())
     for path in files:
         if not any(path.resolve().is_relative_to(folder.resolve()) for folder in allowed):
-            raise InvalidInput(
-                f"{path} is outside the folders that flows may read; add its folder to TERRALAB_SOURCE_FOLDERS,"
-                " or use the command line, which copies files into the lab's inbox"
-            )
+            raise _leads_outside(pattern)
     if not files:
         raise InvalidInput(
             f"no file matches {pattern!r} in the inbox {inbox} or the folders of TERRALAB_SOURCE_FOLDERS"
@@ -73,12 +74,40 @@ def resolve(settings: Settings, pattern: str) -> list[Path]:
     return files
 
 
+def _leads_outside(pattern: str) -> InvalidInput:
+    return InvalidInput(
+        f"{pattern!r} leads outside the folders that flows may read; add its folder to TERRALAB_SOURCE_FOLDERS,"
+        " or use the command line, which puts files into the lab's inbox"
+    )
+
+
+def _readable_name(path: Path) -> str:
+    """Return the file's name, which becomes text in the catalog."""
+    try:
+        path.name.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInput(f"{os.fsencode(path.name)!r}: the file's name is no UTF-8; rename it") from error
+    return path.name
+
+
+def _checksum(path: Path) -> str:
+    if not path.is_file():
+        raise InvalidInput(f"{path}: no such file")
+    try:
+        return multihash_of_file(path)
+    except OSError as error:
+        raise InvalidInput(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+
+
 def _link_or_copy(source: Path, target: Path) -> None:
     if target.exists():
         return
     aside = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        os.link(source.resolve(), aside)
-    except OSError:
-        shutil.copyfile(source, aside)
-    os.replace(aside, target)
+        try:
+            os.link(source.resolve(), aside)
+        except OSError:
+            shutil.copyfile(source, aside)
+        os.replace(aside, target)
+    finally:
+        aside.unlink(missing_ok=True)

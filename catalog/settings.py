@@ -81,6 +81,29 @@ class PrefectSettings(BaseSettings):
         return f"{self.url}/api"
 
 
+class WorkerSettings(BaseSettings):
+    """How flow runs share the machine."""
+
+    model_config = SettingsConfigDict(env_prefix="TERRALAB_WORKER_", extra="ignore")
+
+    runs: int = Field(default=2, ge=1, description="Flow runs that the worker does at once.")
+    threads: int | None = Field(
+        default=None, ge=1, description="Threads of one TerraTorch run; by default one for each core of the machine."
+    )
+
+
+class InferenceSettings(BaseSettings):
+    """Limits of predictions."""
+
+    model_config = SettingsConfigDict(env_prefix="TERRALAB_INFERENCE_", extra="ignore")
+
+    max_pixels: int = Field(
+        default=500_000_000,
+        ge=1,
+        description="Pixels of one prediction run at most; a Sentinel-2 tile has 120 million.",
+    )
+
+
 class TilerSettings(BaseSettings):
     """Limits of the tile server."""
 
@@ -97,6 +120,8 @@ class Settings:
         self.database = DatabaseSettings()
         self.web = WebSettings()
         self.prefect = PrefectSettings()
+        self.worker = WorkerSettings()
+        self.inference = InferenceSettings()
         self.tiler = TilerSettings()
 
     @property
@@ -139,4 +164,12 @@ class Settings:
         return written.read_text().strip()
 
 
-SETTINGS_CLASSES = (HomeSettings, DatabaseSettings, WebSettings, PrefectSettings, TilerSettings)
+SETTINGS_CLASSES = (
+    HomeSettings,
+    DatabaseSettings,
+    WebSettings,
+    PrefectSettings,
+    WorkerSettings,
+    InferenceSettings,
+    TilerSettings,
+)

@@ -17,12 +17,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from terralab.catalog.errors import AssetCorrupt, OutOfSpace
+from terralab.catalog.errors import AssetCorrupt, LabError, OutOfSpace
 from terralab.extensions.checksum import multihash_of_file, split_multihash
 from terralab.extensions.item import StoredFile
 
 HREF_SCHEME = "asset://"
 _READ_ONLY = 0o444
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FULL_BELOW = 1 << 20
 
 
 class Store:
@@ -38,13 +40,18 @@ class Store:
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
-        """Yield a folder on the store's own disk for files that `put` will take; it is removed afterwards."""
-        self._tmp.mkdir(parents=True, exist_ok=True)
-        path = Path(tempfile.mkdtemp(dir=self._tmp))
-        try:
-            yield path
-        finally:
-            shutil.rmtree(path, ignore_errors=True)
+        """Yield a folder on the store's own disk for files that `put` will take; it is removed afterwards.
+
+        Raises:
+            OutOfSpace: the disk is full, also where the caller writes into the folder.
+        """
+        with disk_full_as_error(self._tmp):
+            self._tmp.mkdir(parents=True, exist_ok=True)
+            path = Path(tempfile.mkdtemp(dir=self._tmp))
+            try:
+                yield path
+            finally:
+                shutil.rmtree(path, ignore_errors=True)
 
     def put(self, path: Path, name: str | None = None, algorithm: str = "sha256") -> StoredFile:
         """Move a finished file into the store and return its reference.
@@ -60,7 +67,7 @@ class Store:
         Raises:
             OutOfSpace: the disk is full.
         """
-        with disk_full_as_error(path):
+        with disk_full_as_error(path.parent):
             _flush(path)
             checksum = multihash_of_file(path, algorithm)
             stored = StoredFile(f"{HREF_SCHEME}{checksum}/{name or path.name}", path.stat().st_size, checksum)
@@ -78,8 +85,7 @@ class Store:
         """Store `content` under the name that users see."""
         with self.scratch() as folder:
             path = folder / Path(name).name
-            with disk_full_as_error(path):
-                path.write_bytes(content)
+            path.write_bytes(content)
             return self.put(path, name, algorithm)
 
     def path(self, href: str) -> Path:
@@ -129,14 +135,31 @@ def parse_href(href: str) -> tuple[str, str]:
 
 
 @contextmanager
-def disk_full_as_error(path: Path) -> Iterator[None]:
-    """Turn the operating system's 'no space left' into the lab's own error."""
+def disk_full_as_error(folder: Path, *hiding: type[Exception]) -> Iterator[None]:
+    """Turn 'no space left' while files are written in `folder` into the lab's own error.
+
+    Args:
+        folder: where they are written.
+        hiding: errors of libraries that do not say why a write failed (GDAL, torch, safetensors). They count as a full
+            disk where there is no space left; use the context where the partial file still takes its space.
+
+    Raises:
+        OutOfSpace: the disk is full.
+    """
+    telling: tuple[type[Exception], ...] = (OSError, *hiding)
     try:
         yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise OutOfSpace(f"no space left on the disk of {path.parent}; free some and repeat the command") from error
+    except LabError:
         raise
+    except telling as error:
+        if getattr(error, "errno", None) in _FULL or (isinstance(error, hiding) and _is_full(folder)):
+            raise OutOfSpace(f"no space left on the disk of {folder}; free some and repeat the command") from error
+        raise
+
+
+def _is_full(folder: Path) -> bool:
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    return shutil.disk_usage(there).free < _FULL_BELOW
 
 
 def _flush(path: Path) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import antimeridian
 from pydantic import AwareDatetime
 from pyproj import CRS, Transformer
 from shapely import box, get_coordinates
@@ -55,7 +56,7 @@ class Footprint:
     """Where a raster lies on the ground and in time.
 
     Attributes:
-        geometry: polygon in longitude and latitude (EPSG:4326).
+        geometry: polygon in longitude and latitude (EPSG:4326), divided where it crosses 180°.
         start: begin of the time range, with time zone.
         end: end of it; equal to `start` for an instant.
     """
@@ -97,7 +98,12 @@ class Footprint:
         polygon = shape({"type": "Polygon", "coordinates": [ring]})
         if CRS.from_user_input(crs).is_geographic:
             polygon = polygon.simplify(0)
-        return cls(polygon, start, end or start)
+        return cls(antimeridian.fix_polygon(polygon, great_circle=False), start, end or start)
+
+    @property
+    def bbox(self) -> list[float]:
+        """Return west, south, east, north in degrees; west is greater than east where it crosses 180°."""
+        return [round(float(number), COORDINATE_DIGITS) for number in antimeridian.bbox(self.geometry)]
 
     @classmethod
     def union(cls, footprints: Iterable["Footprint"]) -> "Footprint":
@@ -195,7 +201,7 @@ class ItemFrame:
             "id": self.id,
             "collection": self.collection,
             "geometry": _plain(mapping(geometry)),
-            "bbox": [round(float(number), COORDINATE_DIGITS) for number in geometry.bounds],
+            "bbox": self.footprint.bbox,
             "properties": {**self.footprint.time_properties(), **self.properties},
             "links": [{"rel": "collection", "href": f"collections/{self.collection}"}, *self.links],
             "assets": self.assets,

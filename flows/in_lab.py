@@ -19,23 +19,34 @@ from prefect.artifacts import (
 from prefect.client.schemas.objects import State
 from prefect.logging import get_run_logger
 from prefect.states import Completed, Failed
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
-from terralab.catalog.errors import LabError
+from terralab.catalog.errors import InvalidInput, LabError
 from terralab.catalog.store import parse_href
 from terralab.catalog.workspace import Workspace
 from terralab.flows.progress import Progress
 from terralab.flows.recorded_run import Outcome
 
 RESULT_ARTIFACT = "result"
+_MESSAGE_LENGTH = 300
+_SHOWN_VALUE = 100
 Request = TypeVar("Request", bound=BaseModel)
 
 
-def in_lab(work: Callable[[Workspace, Request, Progress], Outcome], request: Request) -> State[Any]:
-    """Do `work` for `request` inside a Prefect flow run and return the run's final state."""
+def in_lab(
+    work: Callable[[Workspace, Request, Progress], Outcome], request_type: type[Request], **values: Any
+) -> State[Any]:
+    """Do `work` for the request that `values` make, inside a Prefect flow run.
+
+    Returns:
+        The run's final state: completed, or failed with a message `[code] text` for an error of the lab. Any other
+        exception is raised, so that Prefect shows its traceback.
+    """
     workspace = Workspace()
     log = get_run_logger()
     try:
+        request = checked_request(request_type, **values)
         outcome = work(workspace, request, PrefectProgress(workspace))
     except LabError as error:
         log.error("%s", error)
@@ -49,7 +60,29 @@ def in_lab(work: Callable[[Workspace, Request, Progress], Outcome], request: Req
         "details": outcome.details,
     }
     create_markdown_artifact(_result_page(workspace, result), key=RESULT_ARTIFACT, description=json.dumps(result))
-    return Completed(message="reused an earlier run" if outcome.reused else f"made {', '.join(made)}"[:300])
+    done = f"made {', '.join(made)}"[:_MESSAGE_LENGTH] if made else "done"
+    return Completed(message="reused an earlier run" if outcome.reused else done)
+
+
+def checked_request(request_type: type[Request], **values: Any) -> Request:
+    """Return the request that `values` make.
+
+    Raises:
+        InvalidInput: a value breaks a rule of the request; the message names each field.
+    """
+    try:
+        return request_type(**values)
+    except ValidationError as error:
+        raise InvalidInput("; ".join(_said(entry) for entry in error.errors())) from error
+
+
+def _said(entry: ErrorDetails) -> str:
+    """Return one of pydantic's errors as field, rule and the value that breaks it."""
+    if entry["type"] == "value_error":  # our own validators say all in their message
+        text = entry["msg"].removeprefix("Value error, ")
+    else:
+        text = f"{entry['msg']}, got {str(entry['input'])[:_SHOWN_VALUE]!r}"
+    return ": ".join([*([".".join(str(part) for part in entry["loc"])] if entry["loc"] else []), text])
 
 
 class PrefectProgress:

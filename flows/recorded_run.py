@@ -5,14 +5,14 @@ done again; a run whose process died stays `running` until the worker that start
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from prefect.runtime import flow_run
 
-from terralab.catalog.errors import LabError
+from terralab.catalog.errors import LabError, OutOfSpace, ServiceUnavailable
 from terralab.catalog.publish import publish
 from terralab.catalog.workspace import Workspace
 from terralab.extensions.item import Footprint, item_link
@@ -109,11 +109,16 @@ class RecordedRun:
         return Outcome(self.record.id, list(produced), self.record.metrics, details=details or {})
 
     def close(self, status: RunStatus, code: str, message: str) -> None:
-        """Write down that the run ended without success."""
+        """Write down that the run ended without success.
+
+        Where the catalog cannot take it, the run stays open, for the worker that starts next to close: what ended the
+        run is the error that the user must see.
+        """
         self.record.status = status
         self.record.finished = datetime.now(UTC)
         self.record.error = {"code": code, "message": message}
-        publish(self.workspace, [runs_collection(self.record.footprint)], [self.record.to_item()])
+        with suppress(ServiceUnavailable, OutOfSpace):
+            publish(self.workspace, [runs_collection(self.record.footprint)], [self.record.to_item()])
 
 
 @contextmanager

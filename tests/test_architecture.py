@@ -1,6 +1,8 @@
 """Rooms may only import the rooms below them."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,3 +33,21 @@ def imported_rooms(source: Path) -> set[str]:
 def test_room_imports_only_rooms_below(room: str) -> None:
     for source in (ROOT / room).rglob("*.py"):
         assert imported_rooms(source) <= ALLOWED[room] | {room}, source
+
+
+HEAVY = ("torch", "terratorch", "terrakit", "prefect")
+
+
+@pytest.mark.parametrize("module", ["terralab.catalog.app", "terralab.tiler.app", "terralab.infra.cli.app"])
+def test_web_and_command_line_load_nothing_heavy(module: str) -> None:
+    check = f"import {module}, sys; sys.exit(', '.join(n for n in {HEAVY!r} if n in sys.modules) or None)"
+    found = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr
+
+
+def test_flows_are_read_without_torch() -> None:
+    flows = ", ".join(
+        f"terralab.flows.{name}" for name in ("onboard", "split", "version", "tune", "predict", "validate")
+    )
+    check = f"import {flows}, sys; sys.exit(int('torch' in sys.modules))"
+    assert subprocess.run([sys.executable, "-c", check], capture_output=True).returncode == 0

@@ -178,3 +178,18 @@ def test_multihashes_split_into_what_they_were_made_of(content: bytes, algorithm
 )
 def test_band_names_people_write_mean_one_band(written: str, name: str) -> None:
     assert canonical_band_name(written) == name
+
+
+def test_a_footprint_across_180_degrees_is_two_polygons() -> None:
+    fiji = Grid("EPSG:32760", (10, 0, 8e5, 0, -10, 8.1e6), (5000, 5000)).footprint(WHEN)
+    assert fiji.geometry.geom_type == "MultiPolygon"
+    west, south, east, north = fiji.bbox
+    assert west > 179 > 0 > -179 > east
+    assert -18 < south < north < -17
+    assert sum(part.area for part in fiji.geometry.geoms) < 0.3  # square degrees; not once around the world
+
+
+def test_a_degree_grid_beyond_180_is_the_same_ground() -> None:
+    beyond = Grid("EPSG:4326", (0.01, 0, 179.5, 0, -0.01, 10), (100, 100)).footprint(WHEN)
+    assert beyond.geometry.geom_type == "MultiPolygon"
+    assert beyond.bbox == [179.5, 9.0, -179.5, 10.0]
