@@ -1,0 +1,132 @@
+"""The web process: one app that puts the STAC API, files, lineage, pages, health and further apps under one address.
+
+Run by `uvicorn --factory`; nothing happens at import. Rooms above the catalog (the tiler) hand their apps in.
+"""
+
+import json
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from time import perf_counter
+from uuid import uuid4
+
+from fastapi import FastAPI
+from starlette.datastructures import MutableHeaders
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.routing import Mount
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from terralab.catalog.addresses import Mounted, PublicAddress
+from terralab.catalog.api_reference import reference_of
+from terralab.catalog.files import files_router
+from terralab.catalog.health import health_router
+from terralab.catalog.item_page import item_page_router
+from terralab.catalog.landing import landing_router
+from terralab.catalog.lineage_api import lineage_router
+from terralab.catalog.pages import icon, stylesheet
+from terralab.catalog.problems import add_problem_handlers, unexpected_problem
+from terralab.catalog.search_guards import MAX_BODY_BYTES
+from terralab.catalog.settings import Settings
+from terralab.catalog.stac_api import create_stac_app
+from terralab.catalog.workspace import Workspace
+
+TILES = "/tiles"
+_LOG = logging.getLogger("terralab.web")
+_ACCESS_LOG = logging.getLogger("terralab.access")
+_EXPOSED_HEADERS = ["Accept-Ranges", "Content-Range", "ETag", "Retry-After", "X-Request-ID"]
+
+
+def create_app(settings: Settings | None = None, mounts: Mapping[str, FastAPI] | None = None) -> FastAPI:
+    """Return the web process's app.
+
+    Args:
+        settings: read from the environment by default.
+        mounts: further apps by path, such as `{"/tiles": create_tiler_app(settings)}`; their lifespans run with ours.
+
+    Raises:
+        ServiceUnavailable: there is no database yet.
+    """
+    settings = settings or Settings()
+    workspace = Workspace(settings)
+    parts = {"/stac": create_stac_app(settings, settings.database_url), **(mounts or {})}
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            for part in parts.values():
+                await stack.enter_async_context(part.router.lifespan_context(part))
+            yield
+
+    app = FastAPI(title="TerraLab", docs_url=None, redoc_url=None, lifespan=lifespan)
+    app.include_router(landing_router(workspace, TILES in parts))
+    app.include_router(item_page_router(workspace, TILES in parts))
+    app.include_router(lineage_router(workspace))
+    app.include_router(files_router(workspace.store))
+    app.include_router(health_router(workspace))
+    app.add_api_route("/static/style.css", stylesheet, include_in_schema=False)
+    app.add_api_route("/static/icon.svg", icon, include_in_schema=False)
+    for path, part in parts.items():
+        app.add_api_route(f"{path}/api.html", reference_of(part, path), include_in_schema=False)
+        app.router.routes.append(Mount(path, Mounted(part), max_body_size=MAX_BODY_BYTES))
+    add_problem_handlers(app)
+    _add_middleware(app, settings)
+    return app
+
+
+def _add_middleware(app: FastAPI, settings: Settings) -> None:
+    """Add what every request passes, the innermost first."""
+    # Anybody may read what is public from any page; no cookie or password travels with such a request.
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=["*"],
+        allow_methods=["GET", "HEAD", "POST", "OPTIONS"],
+        allow_headers=["Content-Type", "Range", "If-None-Match"],
+        expose_headers=_EXPOSED_HEADERS,
+        max_age=600,
+    )
+    app.add_middleware(RequestRecord)
+    if settings.web.public_url:
+        app.add_middleware(PublicAddress, url=settings.web.public_url)
+
+
+class RequestRecord:
+    """Middleware that gives every request an id, one JSON line in the log `terralab.access`, and always an answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request_id, started = uuid4().hex[:16], perf_counter()
+        status: int | None = None
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-ID"] = request_id
+                headers["X-Content-Type-Options"] = "nosniff"
+            await send(message)
+
+        scope = {**scope, "terralab.request_id": request_id}
+        try:
+            await self.app(scope, receive, send_with_id)
+        except Exception:
+            # The traceback is for the log and the answer for the client; the connection stays usable.
+            _LOG.exception("request %s failed", request_id)
+            if status is None:
+                await unexpected_problem(Request(scope))(scope, receive, send_with_id)
+        finally:
+            record = {
+                "id": request_id,
+                "method": scope["method"],
+                "path": scope["path"],
+                "status": status,
+                "ms": round(1000 * (perf_counter() - started), 1),
+            }
+            _ACCESS_LOG.info(json.dumps(record))

@@ -1,0 +1,85 @@
+"""Stored files over HTTP, with range requests, so that an asset opens from any machine.
+
+A file is named by the hash of its bytes, so it may be cached for ever. Users made the bytes: nothing is ever served in
+a way that a browser would run (HTML as a download, everything in a sandbox, no sniffing).
+"""
+
+from pathlib import Path, PurePosixPath
+
+from fastapi import APIRouter, Request
+from starlette.responses import FileResponse, Response
+
+from terralab.catalog.errors import UnknownName
+from terralab.catalog.store import Store
+from terralab.extensions.item import COG_TYPE, GEOJSON_TYPE
+
+DOWNLOAD_TYPE = "application/octet-stream"
+SHOWN_TYPES = {
+    ".tif": COG_TYPE,
+    ".tiff": COG_TYPE,
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".webp": "image/webp",
+    ".json": "application/json",
+    ".geojson": GEOJSON_TYPE,
+    ".csv": "text/csv; charset=utf-8",
+    ".txt": "text/plain; charset=utf-8",
+    ".log": "text/plain; charset=utf-8",
+    ".md": "text/plain; charset=utf-8",
+    ".yaml": "text/yaml; charset=utf-8",
+    ".yml": "text/yaml; charset=utf-8",
+    ".dvc": "text/yaml; charset=utf-8",
+}
+_DOWNLOADED_TYPES = {".svg": "image/svg+xml", ".parquet": "application/vnd.apache.parquet"}
+_HEADERS = {
+    "Cache-Control": "public, max-age=31536000, immutable",
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Resource-Policy": "cross-origin",
+}
+
+
+def files_router(store: Store) -> APIRouter:
+    """Return the route `/files/{checksum}/{name}` over a store."""
+    router = APIRouter(tags=["files"])
+
+    @router.api_route("/files/{checksum}/{name}", methods=["GET", "HEAD"], response_class=FileResponse)
+    def stored_file(checksum: str, name: str, request: Request) -> Response:
+        """Answer with the bytes of that multihash, or with the ranges of them that the request asks for."""
+        path = _known_path(store, checksum)
+        tag = f'"{checksum}"'
+        if tag in _tags(request.headers.get("if-none-match", "")):
+            return Response(status_code=304, headers={**_HEADERS, "ETag": tag})
+        media_type, disposition = media_type_of(name)
+        return FileResponse(
+            path,
+            media_type=media_type,
+            headers={**_HEADERS, "ETag": tag},
+            filename=name,
+            content_disposition_type=disposition,
+        )
+
+    return router
+
+
+def media_type_of(name: str) -> tuple[str, str]:
+    """Return the media type of a file name, and whether a browser may show it (`inline`) or must save it."""
+    suffix = PurePosixPath(name).suffix.lower()
+    if suffix in SHOWN_TYPES:
+        return SHOWN_TYPES[suffix], "inline"
+    return _DOWNLOADED_TYPES.get(suffix, DOWNLOAD_TYPE), "attachment"
+
+
+def _known_path(store: Store, checksum: str) -> Path:
+    try:
+        path = store.path_of_checksum(checksum)
+    except ValueError as error:
+        raise UnknownName(str(error)) from error
+    if not path.is_file():
+        raise UnknownName(f"the store has no file with checksum {checksum}")
+    return path
+
+
+def _tags(header: str) -> list[str]:
+    return [part.strip().removeprefix("W/") for part in header.split(",")]
