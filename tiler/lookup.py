@@ -1,0 +1,176 @@
+"""From collection, item and asset names to a verified file: the only way in which the tiler reaches pixels.
+
+One database round trip for item and collection, remembered for a few seconds, since a map asks for dozens of tiles of
+one item at once. The bytes are compared with their checksum once per state of the file, so that damage on the disk is
+an error and never a wrong picture.
+"""
+
+import os
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import orjson
+import psycopg
+from psycopg.types.json import set_json_loads
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from terralab.catalog.errors import AssetCorrupt, InvalidRaster, ServiceUnavailable, UnknownName
+from terralab.catalog.settings import Settings
+from terralab.catalog.store import Store, parse_href
+from terralab.extensions.ids import is_valid_id
+
+TIFF_TYPE = "image/tiff"
+_SEARCH_PATH = "-c search_path=pgstac,public -c statement_timeout=5000"
+_WAIT_SECONDS = 5.0
+_MAX_CONNECTIONS = 4  # a lookup takes milliseconds and is remembered; the API's own pool is larger
+_REMEMBERED_SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An item and its collection as the catalog has them."""
+
+    item: dict[str, Any]
+    collection: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class CatalogAsset:
+    """A raster asset of an item.
+
+    Attributes:
+        entry: its item and collection.
+        key: the asset's key.
+        checksum: multihash of its bytes.
+        path: the verified file in the store.
+    """
+
+    entry: Entry
+    key: str
+    checksum: str
+    path: Path
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """Return the asset object."""
+        return dict(self.entry.item["assets"][self.key])
+
+    @property
+    def renders(self) -> dict[str, dict[str, Any]]:
+        """Return the render presets by name; an item's own replace those of its collection."""
+        return {
+            **(self.entry.collection.get("renders") or {}),
+            **(self.entry.item["properties"].get("renders") or {}),
+        }
+
+
+class Lookup:
+    """Finds assets in the catalog and the store.
+
+    Args:
+        settings: which database and which store.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._store = Store(settings.store_folder)
+        self._pool: ConnectionPool[psycopg.Connection[Any]] | None = None
+        self._remembered = lru_cache(maxsize=512)(self._fetch)
+        self._intact: set[tuple[str, int, int, int]] = set()
+        self._verifying = Lock()
+
+    def open(self) -> None:
+        """Start to keep connections; a database that does not answer yet is no error."""
+        self._pool = ConnectionPool(
+            self._settings.database_url,
+            kwargs={"options": _SEARCH_PATH, "autocommit": True, "connect_timeout": 5},
+            configure=_decode_json_fast,
+            check=ConnectionPool.check_connection,
+            min_size=1,
+            max_size=min(_MAX_CONNECTIONS, self._settings.database.database_connections),
+            open=False,
+        )
+        self._pool.open(wait=False)
+
+    def close(self) -> None:
+        """Give all connections back."""
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None
+
+    def forget(self) -> None:
+        """Read every item anew, as after a change."""
+        self._remembered.cache_clear()
+
+    def entry(self, collection: str, item: str) -> Entry:
+        """Return an item with its collection, at most a few seconds old.
+
+        Raises:
+            UnknownName: there is no such item.
+            ServiceUnavailable: the database does not answer.
+        """
+        if not (is_valid_id(collection) and is_valid_id(item)):
+            raise UnknownName(f"no item {item!r} in collection {collection!r}: that is not a valid id")
+        return self._remembered(collection, item, int(time.monotonic() / _REMEMBERED_SECONDS))
+
+    def asset(self, collection: str, item: str, key: str) -> CatalogAsset:
+        """Return a raster asset whose bytes are as they were stored.
+
+        Raises:
+            UnknownName: there is no such item or asset.
+            InvalidRaster: the asset is no TIFF of the asset store.
+            AssetCorrupt: its bytes are missing or damaged.
+        """
+        found = self.entry(collection, item)
+        assets = found.item.get("assets") or {}
+        if key not in assets:
+            raise UnknownName.of(f"asset of {collection}/{item}", key, list(assets))
+        media_type, href = str(assets[key].get("type", "")), str(assets[key].get("href", ""))
+        if media_type.split(";")[0].strip() != TIFF_TYPE:
+            raise InvalidRaster(f"asset {key!r} of {collection}/{item} is {media_type or 'untyped'}, not {TIFF_TYPE}")
+        try:
+            checksum, _ = parse_href(href)
+        except ValueError as error:
+            raise InvalidRaster(f"asset {key!r} of {collection}/{item} is not in the asset store") from error
+        return CatalogAsset(found, key, checksum, self._intact_path(href))
+
+    def _fetch(self, collection: str, item: str, _moment: int) -> Entry:
+        if self._pool is None:
+            raise ServiceUnavailable("the tile server is not running yet")
+        try:
+            with self._pool.connection(timeout=_WAIT_SECONDS) as connection:
+                row = connection.execute(
+                    "SELECT get_item(%s, %s), get_collection(%s)", (item, collection, collection)
+                ).fetchone()
+        except (PoolTimeout, psycopg.OperationalError) as error:
+            raise ServiceUnavailable("the database does not answer; try again in a moment") from error
+        if row is None or row[0] is None:
+            raise UnknownName(f"no item is called {item!r} in collection {collection!r}")
+        return Entry(row[0], row[1] or {})
+
+    def _intact_path(self, href: str) -> Path:
+        try:
+            path = self._store.open_path(href)
+            found = path.stat()
+            state = (href, found.st_ino, found.st_mtime_ns, found.st_size)
+            if state not in self._intact:
+                self._verify(state)
+            return path
+        except PermissionError as error:
+            raise ServiceUnavailable("the asset store cannot be read; try again in a moment") from error
+        except OSError as error:
+            raise AssetCorrupt(f"{href}: the bytes cannot be read ({os.strerror(error.errno or 0)})") from error
+
+    def _verify(self, state: tuple[str, int, int, int]) -> None:
+        with self._verifying:  # many tiles of a new item ask at once: the first one reads, the others wait
+            if state not in self._intact:
+                self._store.verify(state[0])
+                self._intact.add(state)
+
+
+def _decode_json_fast(connection: psycopg.Connection[Any]) -> None:
+    set_json_loads(orjson.loads, connection)
