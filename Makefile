@@ -25,10 +25,13 @@ check: setup ## lint, formatting, types and import rules
 	$(python) -m pytest -q tests/test_architecture.py tests/test_packaging.py
 
 bench: setup ## run the benchmarks; one JSON object each
-	@for script in tests/benchmarks/bench_*.py; do echo "== $$script"; $(python) $$script || exit 1; done
+	$(python) tests/benchmarks/bench_chips.py
+	$(python) tests/benchmarks/bench_inference.py
+	$(python) -m pytest -q -s tests/benchmarks/bench_tiles.py
 
 docs: setup ## build the documentation into site/
-	$(python) -m terralab.infra.cli_reference > docs/cli.md
+	$(python) -m typer terralab.infra.cli.app utils docs --name terralab --title "Command line" --output docs/cli.md
+	$(python) -m terralab.infra.settings_reference > docs/settings.md
 	.venv/bin/mkdocs build --strict
 
 format: setup ## format the code

@@ -1,0 +1,26 @@
+"""The tree of commands."""
+
+from collections.abc import Callable
+
+import typer
+
+from terralab.infra.cli import choices, datasets, demo, lab, lineage, models, predict
+
+app = typer.Typer(
+    name="terralab",
+    help="A catalog and data lab for Earth-observation machine learning: datasets, models and maps as STAC items.",
+    no_args_is_help=True,
+    add_completion=False,
+    # Typer's own tracebacks would show the values of local variables, passwords among them.
+    pretty_exceptions_enable=False,
+)
+
+_COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
+    "The lab": (lab.up, lab.down, lab.status, lab.logs, lab.doctor, lab.version),
+    "Work": (demo.demo, predict.predict, lineage.lineage, choices.templates, choices.backbones),
+}
+for panel, commands in _COMMANDS.items():
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)
+app.add_typer(datasets.app, name="datasets", rich_help_panel="Work")
+app.add_typer(models.app, name="models", rich_help_panel="Work")

@@ -1,0 +1,177 @@
+"""`terralab datasets …`: from users' files to frozen versions."""
+
+import glob
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from terralab.infra.cli.flow_command import run_and_print
+from terralab.infra.cli.output import AsJson, print_json, print_table
+
+app = typer.Typer(help="Datasets: onboard, split, version, look.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="Name of the dataset.", show_default=False)]
+Method = Literal["block", "random", "group", "given"]
+
+
+@app.command()
+def onboard(
+    name: Annotated[str, typer.Argument(help="Name of the new dataset: a-z, 0-9, '_' and '-'.", show_default=False)],
+    images: Annotated[str, typer.Option(help="Pattern of the image GeoTIFFs (quote it).", show_default=False)],
+    labels: Annotated[str, typer.Option(help="Pattern of the label GeoTIFFs (quote it).", show_default=False)],
+    chip_size: Annotated[int, typer.Option(help="Rows and columns of a chip, pixels; a multiple of 16.")] = 128,
+    classes: Annotated[
+        Path | None, typer.Option(help="YAML or JSON list of {value, name, title, color}.", show_default="values found")
+    ] = None,
+    datetime: Annotated[
+        str | None, typer.Option(help="Acquisition: a day, a time, or a range with '/'.", show_default="from the files")
+    ] = None,
+    bands: Annotated[
+        str | None, typer.Option(help="Band names in order, with commas.", show_default="from the files")
+    ] = None,
+    license: Annotated[str, typer.Option(help="SPDX license of the data, or `other`.")] = "other",
+    platform: Annotated[str | None, typer.Option(help="Satellite, such as `sentinel-2a`.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Catalogue GeoTIFF images with labels as scenes, labels and chips."""
+    from terralab.catalog.inbox import stage
+    from terralab.catalog.settings import Settings
+
+    settings = Settings()
+    parameters = {
+        "name": name,
+        "images": stage(settings, matching("--images", images)),
+        "labels": stage(settings, matching("--labels", labels)),
+        "chip_size": chip_size,
+        "classes": _classes(classes) if classes else None,
+        "datetime": datetime,
+        "bands": split_names(bands),
+        "license": license,
+        "platform": platform,
+    }
+    run_and_print("onboard", parameters, as_json)
+
+
+@app.command()
+def split(
+    name: Name,
+    method: Annotated[Method, typer.Option(help="Blocks of chips, single chips, whole scenes, or as given.")] = "block",
+    train_share: Annotated[float, typer.Option(help="Share of the chips to train on.")] = 0.6,
+    validate_share: Annotated[float, typer.Option(help="Share to validate with.")] = 0.2,
+    test_share: Annotated[float, typer.Option(help="Share to test with.")] = 0.2,
+    seed: Annotated[int, typer.Option(help="Seed of all random choices.")] = 0,
+    block_size: Annotated[
+        int | None, typer.Option(help="Chips along a block's side.", show_default="chosen by the size of the dataset")
+    ] = None,
+    buffer: Annotated[float, typer.Option(help="Leave out train chips nearer than this to others, metres.")] = 0.0,
+    given: Annotated[Path | None, typer.Option(help="JSON: chip id → split, for the method `given`.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Assign the chips to train, validate and test, by blocks that keep neighbours together."""
+    parameters = {
+        "name": name,
+        "method": method,
+        "train_share": train_share,
+        "validate_share": validate_share,
+        "test_share": test_share,
+        "seed": seed,
+        "block_size": block_size,
+        "buffer": buffer,
+        "given": read_mapping(given) if given else None,
+    }
+    run_and_print("split", parameters, as_json)
+
+
+@app.command()
+def version(
+    name: Name,
+    tag: Annotated[str, typer.Option(help="Version, such as v1.0.0.", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Freeze the dataset as a checksummed version, kept by DVC."""
+    run_and_print("version", {"name": name, "tag": tag}, as_json)
+
+
+@app.command("list")
+def list_datasets(as_json: AsJson = False) -> None:
+    """List the datasets and their frozen versions."""
+    from terralab.catalog.workspace import Workspace
+
+    catalog = Workspace().catalog
+    found = [entry for entry in catalog.collections() if entry.get("lab:kind") == "chips"]
+    versions = list(catalog.search(collections=["datasets"]))
+    if as_json:
+        print_json({"datasets": found, "versions": versions})
+        return
+    print_table(("collection", "title"), [(entry["id"], entry.get("title")) for entry in found])
+    if versions:
+        print_table(("version", "title"), [(item["id"], item["properties"].get("title")) for item in versions])
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="Dataset, collection, or frozen version.", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Show a dataset's collection, or a frozen version's item."""
+    from terralab.catalog.workspace import Workspace
+
+    catalog = Workspace().catalog
+    found = (
+        catalog.find_collection(name)
+        or catalog.find_collection(f"{name}-v1")
+        or catalog.find_item("datasets", name)
+        or catalog.collection(name)
+    )
+    if as_json:
+        print_json(found)
+        return
+    shown = found.get("properties") or {key: found[key] for key in found if key.startswith(("ml-aoi:", "lab:"))}
+    facts: dict[str, Any] = {"title": found.get("title"), "description": found.get("description"), **shown}
+    print_table((found["id"], ""), [(key, value) for key, value in facts.items() if value is not None])
+
+
+def matching(option: str, pattern: str) -> list[Path]:
+    """Return the local files that a pattern names, sorted.
+
+    Raises:
+        InvalidInput: none does.
+    """
+    from terralab.catalog.errors import InvalidInput
+
+    found = sorted(Path(name) for name in glob.glob(str(Path(pattern).expanduser()), recursive=True))
+    files = [path for path in found if path.is_file()]
+    if not files:
+        raise InvalidInput(f"{option}: no file matches {pattern!r}")
+    return files
+
+
+def split_names(text: str | None) -> list[str] | None:
+    """Return the names in a list with commas, None for none."""
+    return [part.strip() for part in text.split(",") if part.strip()] if text else None
+
+
+def read_mapping(path: Path) -> dict[str, str]:
+    """Read a JSON object of chip id → split.
+
+    Raises:
+        InvalidInput: the file is missing or something else.
+    """
+    import json
+
+    from terralab.catalog.errors import InvalidInput
+
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InvalidInput(f"{path} cannot be read as JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise InvalidInput(f"{path}: give an object of chip id → split")
+    return {str(key): str(value) for key, value in found.items()}
+
+
+def _classes(path: Path) -> list[dict[str, Any]]:
+    from terralab.datasets.classes import read_classes
+
+    return [definition.model_dump(mode="json") for definition in read_classes(path)]
