@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from terralab.catalog.errors import InvalidInput
 from terralab.catalog.workspace import Workspace
 from terralab.extensions.model import read_model_classes, read_model_input
 from terralab.flows.progress import LogProgress
@@ -157,3 +158,20 @@ def test_training_killed_and_repeated_ends_bit_equal(workspace: Workspace, tmp_p
     for name in ("final/weights.safetensors", "weights.safetensors", "history.json"):
         digests = {hashlib.sha256((tmp_path / folder / name).read_bytes()).digest() for folder in ("whole", "resumed")}
         assert len(digests) == 1, name
+
+
+@pytest.mark.parametrize("loss", ["ce", "dice", "focal", "lovasz"])
+def test_every_loss_trains(workspace: Workspace, loss: str) -> None:
+    freeze(workspace, *ponds(6, 32), split_names(4, 1, 1))
+    request = TuneRequest(dataset="ponds", epochs=1, batch_size=2, loss=loss, backbone="prithvi_eo_tiny", patience=1)
+    assert tune_model(workspace, request, LogProgress()).metrics["best_epoch"] == 1
+
+
+def test_a_training_that_diverges_says_so_and_registers_nothing(workspace: Workspace) -> None:
+    images, masks = ponds(6, 32)
+    freeze(workspace, images, masks, split_names(4, 1, 1))
+    request = TuneRequest(dataset="ponds", epochs=3, batch_size=2, learning_rate=1, weight_decay=1)
+    huge = request.model_copy(update={"learning_rate": 1e30})
+    with pytest.raises(InvalidInput, match="lower learning rate"):
+        tune_model(workspace, huge, LogProgress())
+    assert workspace.catalog.find_collection("models") is None

@@ -158,6 +158,7 @@ function showPlace(point) {
 
 let planned = false;
 function draw() {
+  showPlace(centre);
   if (planned) return;
   planned = true;
   requestAnimationFrame(() => {
@@ -165,7 +166,6 @@ function draw() {
     drawGround();
     layers.forEach(drawLayer);
     drawScale();
-    showPlace(centre);
     if (pin) [pin.element.style.left, pin.element.style.top] = toScreen(pin.at).map((part) => `${part}px`);
   });
 }
