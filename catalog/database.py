@@ -1,4 +1,4 @@
-"""PostgreSQL with pgstac: connecting, migrating, and reading and writing STAC objects by one connection at a time.
+"""PostgreSQL with pgstac: connecting, and reading and writing STAC objects by one connection at a time.
 
 The web process reads through stac-fastapi's own pool; flows and commands use `Catalog`.
 """
@@ -6,7 +6,6 @@ The web process reads through stac-fastapi's own pool; flows and commands use `C
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib.resources import files
 from typing import Any, cast
 
 import orjson
@@ -14,9 +13,8 @@ import psycopg
 from psycopg.rows import tuple_row
 from psycopg.types.json import set_json_dumps, set_json_loads
 
-from terralab.catalog.errors import OutOfSpace, ServiceUnavailable, SetupProblem, UnknownName, VersionMismatch
+from terralab.catalog.errors import OutOfSpace, ServiceUnavailable, UnknownName
 
-PGSTAC_VERSION = "0.10.0"
 _SEARCH_PATH = "-c search_path=pgstac,public"
 _PAGE = 500
 _LOCK_NAMESPACE = "terralab-publish"
@@ -44,7 +42,7 @@ class Catalog:
             connection = psycopg.connect(self.url, options=_SEARCH_PATH, connect_timeout=10, row_factory=tuple_row)
         except psycopg.OperationalError as error:
             raise ServiceUnavailable(
-                f"the database does not answer ({_first_line(error)}); see `terralab status`"
+                f"the database does not answer ({first_line(error)}); see `terralab status`"
             ) from error
         set_json_loads(orjson.loads, connection)
         set_json_dumps(lambda value: orjson.dumps(value), connection)
@@ -54,7 +52,7 @@ class Catalog:
         except psycopg.errors.DiskFull as error:
             raise OutOfSpace("no space left on the disk of the database; free some and repeat the command") from error
         except psycopg.OperationalError as error:
-            raise ServiceUnavailable(f"the database went away ({_first_line(error)}); repeat the command") from error
+            raise ServiceUnavailable(f"the database went away ({first_line(error)}); repeat the command") from error
 
     def find_item(self, collection: str, item: str) -> dict[str, Any] | None:
         """Return an item, or None."""
@@ -155,79 +153,6 @@ class Catalog:
         return written
 
 
-def migrate(url: str) -> None:
-    """Create or update the pgstac schema and load our queryables and settings.
-
-    Raises:
-        SetupProblem: PostGIS is missing.
-        VersionMismatch: the database holds a newer pgstac.
-        ServiceUnavailable: the database does not answer.
-    """
-    found = pgstac_version(url)
-    if found == PGSTAC_VERSION:
-        return
-    if found is not None and _as_numbers(found) > _as_numbers(PGSTAC_VERSION):
-        raise VersionMismatch(
-            f"the database holds pgstac {found}, this lab needs {PGSTAC_VERSION};"
-            " use a matching terralab or another database"
-        )
-    try:
-        with psycopg.connect(url, connect_timeout=10) as connection:
-            connection.execute("CREATE EXTENSION IF NOT EXISTS postgis")
-    except psycopg.errors.UndefinedFile as error:
-        raise SetupProblem(
-            "PostGIS is not installed for this PostgreSQL; install it (`apt-get install postgresql-postgis`)"
-        ) from error
-    # These import boto3, half a second that only a migration needs to wait for.
-    from pypgstac.db import PgstacDB
-    from pypgstac.migrate import Migrate
-
-    with PgstacDB(dsn=url) as database:
-        Migrate(database).run_migration(PGSTAC_VERSION)
-    with Catalog(url).connection() as connection:
-        _configure(connection)
-
-
-def pgstac_version(url: str) -> str | None:
-    """Return the version of pgstac in a database, None where there is none.
-
-    Raises:
-        ServiceUnavailable: the database does not answer.
-    """
-    try:
-        with psycopg.connect(url, connect_timeout=10) as connection:
-            exists = connection.execute("SELECT to_regclass('pgstac.migrations')").fetchone()
-            if exists is None or exists[0] is None:
-                return None
-            row = connection.execute(
-                "SELECT version FROM pgstac.migrations ORDER BY datetime DESC, version DESC LIMIT 1"
-            ).fetchone()
-            return str(row[0]) if row else None
-    except psycopg.OperationalError as error:
-        raise ServiceUnavailable(f"the database does not answer: {_first_line(error)}") from error
-
-
-def _configure(connection: psycopg.Connection[Any]) -> None:
-    settings = {
-        "context": "on",
-        # Counts are cached for a day otherwise, and would not see what was just published.
-        "context_stats_ttl": "0 seconds",
-        "update_collection_extent": "true",
-        "additional_properties": "true",
-    }
-    for name, value in settings.items():
-        connection.execute(
-            "INSERT INTO pgstac_settings (name, value) VALUES (%s, %s)"
-            " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-            (name, value),
-        )
-    queryables = json.loads(files("terralab.catalog").joinpath("queryables.json").read_text(encoding="utf-8"))
-    for name, definition in queryables.items():
-        connection.execute(
-            "INSERT INTO queryables (name, definition) VALUES (%s, %s::jsonb)", (name, json.dumps(definition))
-        )
-
-
 def _merged(stored: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     """Return `new` with the larger of both extents, since pgstac keeps the stored one up to date by itself."""
     if not stored.get("extent"):  # pgstac sets it to null when the last item is deleted
@@ -275,9 +200,6 @@ def _without_nulls(value: Any) -> Any:
     return value
 
 
-def _as_numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split("-")[0].split(".") if part.isdigit())
-
-
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's text, which never holds a statement's values."""
     return str(error).strip().splitlines()[0]

@@ -7,8 +7,15 @@ LabError
 │   ├── InvalidLabels       label values or classes are wrong
 │   ├── InvalidItem         a STAC object breaks the profile or an official schema
 │   ├── UnknownName         no template, backbone, model, dataset, collection or item of that name
-│   └── TooFewChips         fewer chips than the work needs
+│   ├── TooFewChips         fewer chips than the work needs
+│   ├── TooLarge            a body, batch or geometry is over its limit
+│   ├── UnsupportedMedia    a body of a type that the route does not take
+│   └── KeyReused           an idempotency key that came with another body before
 ├── AlreadyExists           the name is taken by something else
+├── Changed                 it is no longer what the caller saw (a stale ETag)
+├── NotAuthenticated        the caller must say who it is, or the token does not hold
+├── NotAllowed              the caller may not do that
+├── TooManyRequests         one caller asks for more than its share
 ├── AssetCorrupt            stored bytes are missing or differ from their checksum
 ├── OutOfSpace              the disk is full
 ├── ServiceUnavailable      the database, Prefect or another part does not answer
@@ -78,10 +85,52 @@ class TooFewChips(InvalidInput):
     code = "too_few_chips"
 
 
+class TooLarge(InvalidInput):
+    """A body, batch or geometry is over its limit."""
+
+    code = "too_large"
+
+
+class UnsupportedMedia(InvalidInput):
+    """A body of a type that the route does not take."""
+
+    code = "unsupported_media_type"
+
+
+class KeyReused(InvalidInput):
+    """An idempotency key came with another body before."""
+
+    code = "idempotency_key_reuse"
+
+
 class AlreadyExists(LabError):
     """The name is taken by something else."""
 
     code = "already_exists"
+
+
+class Changed(LabError):
+    """It is no longer what the caller saw."""
+
+    code = "changed"
+
+
+class NotAuthenticated(LabError):
+    """The caller must say who it is, or its token does not hold."""
+
+    code = "not_authenticated"
+
+
+class NotAllowed(LabError):
+    """The caller may not do that."""
+
+    code = "not_allowed"
+
+
+class TooManyRequests(LabError):
+    """One caller asks for more than its share."""
+
+    code = "too_many_requests"
 
 
 class AssetCorrupt(LabError):

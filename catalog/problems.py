@@ -16,20 +16,36 @@ from starlette.responses import JSONResponse
 from terralab.catalog.errors import (
     AlreadyExists,
     AssetCorrupt,
+    Changed,
     InvalidInput,
+    InvalidItem,
+    KeyReused,
     LabError,
+    NotAllowed,
+    NotAuthenticated,
     OutOfSpace,
     ServiceUnavailable,
     SetupProblem,
+    TooLarge,
+    TooManyRequests,
     UnknownName,
+    UnsupportedMedia,
 )
 
 PROBLEM_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
 STATUS_OF_ERROR: dict[type[LabError], HTTPStatus] = {
     InvalidInput: HTTPStatus.BAD_REQUEST,
+    InvalidItem: HTTPStatus.UNPROCESSABLE_ENTITY,
+    KeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
+    TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    UnsupportedMedia: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     UnknownName: HTTPStatus.NOT_FOUND,
     AlreadyExists: HTTPStatus.CONFLICT,
+    Changed: HTTPStatus.PRECONDITION_FAILED,
+    NotAuthenticated: HTTPStatus.UNAUTHORIZED,
+    NotAllowed: HTTPStatus.FORBIDDEN,
+    TooManyRequests: HTTPStatus.TOO_MANY_REQUESTS,
     AssetCorrupt: HTTPStatus.INTERNAL_SERVER_ERROR,
     OutOfSpace: HTTPStatus.INSUFFICIENT_STORAGE,
     ServiceUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,

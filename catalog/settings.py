@@ -62,6 +62,59 @@ class WebSettings(BaseSettings):
         return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
 
 
+class ApiSettings(BaseSettings):
+    """Limits of the STAC API."""
+
+    model_config = SettingsConfigDict(env_prefix="TERRALAB_API_", extra="ignore")
+
+    max_body_mb: int = Field(default=10, ge=1, description="Largest body of a write, MB; of a search it is 1 MB.")
+    max_limit: int = Field(default=1000, ge=1, description="Most items on one page of a search.")
+    max_batch: int = Field(default=1000, ge=1, description="Most items in one write.")
+    read_timeout_s: float = Field(default=10.0, gt=0, description="Longest time of one database query, seconds.")
+    write_timeout_s: float = Field(default=60.0, gt=0, description="Longest time of one write, seconds.")
+    lock_timeout_s: float = Field(default=2.0, gt=0, description="Longest wait for a database lock, seconds.")
+    cors_origins: str = Field(default="*", description="Origins (separated by ',') whose pages may call the API.")
+    trusted_proxies: str = Field(
+        default="", description="Addresses (separated by ',') of proxies whose forwarded headers are believed."
+    )
+
+
+class AccessSettings(BaseSettings):
+    """Who may do what."""
+
+    model_config = SettingsConfigDict(env_prefix="TERRALAB_ACCESS_", extra="ignore")
+
+    open_reads: bool | None = Field(
+        default=None,
+        description="Whether anybody may read everything; by default only where the web process listens on loopback.",
+    )
+    oidc_issuer: str | None = Field(default=None, description="Issuer of OpenID Connect tokens that are accepted.")
+    oidc_audience: str | None = Field(default=None, description="Audience that those tokens must name.")
+    oidc_jwks_url: str | None = Field(
+        default=None, description="Where the issuer's keys are; by default its discovery document says."
+    )
+    oidc_projects_claim: str = Field(default="projects", description="Claim that lists the caller's projects.")
+    oidc_scope_claim: str = Field(default="scope", description="Claim that lists the caller's scopes.")
+    default_visibility: str = Field(
+        default="public", description="Visibility of what a user writes without naming one: private, project or public."
+    )
+    signature_seconds: int = Field(default=900, ge=1, description="How long a signed address of a private file holds.")
+
+
+class StoreSettings(BaseSettings):
+    """Where the bytes of assets are."""
+
+    model_config = SettingsConfigDict(env_prefix="TERRALAB_STORE_", extra="ignore")
+
+    url: str | None = Field(
+        default=None, description="`s3://bucket/prefix`, or a folder; by default `store` in the home folder."
+    )
+    s3_endpoint: str | None = Field(default=None, description="Address of an S3 server that is not Amazon's.")
+    s3_region: str | None = Field(default=None, description="Region of the bucket.")
+    s3_access_key: str | None = Field(default=None, description="Access key id.", repr=False)
+    s3_secret_key: str | None = Field(default=None, description="Secret access key.", repr=False)
+
+
 class PrefectSettings(BaseSettings):
     """Where the Prefect server listens."""
 
@@ -119,6 +172,9 @@ class Settings:
         self.lab = HomeSettings()
         self.database = DatabaseSettings()
         self.web = WebSettings()
+        self.api = ApiSettings()
+        self.access = AccessSettings()
+        self.store = StoreSettings()
         self.prefect = PrefectSettings()
         self.worker = WorkerSettings()
         self.inference = InferenceSettings()
@@ -150,6 +206,18 @@ class Settings:
         return self.lab.schemas or self.lab.home / "schemas"
 
     @property
+    def secrets_folder(self) -> Path:
+        """Return the folder of passwords and tokens, which only the owner of the home folder may read."""
+        return self.lab.home / "secrets"
+
+    @property
+    def open_reads(self) -> bool:
+        """Return whether anybody may read everything: as set, else where only this machine reaches the web process."""
+        if self.access.open_reads is not None:
+            return self.access.open_reads
+        return self.web.host in ("127.0.0.1", "localhost", "::1") and self.web.public_url is None
+
+    @property
     def database_url(self) -> str:
         """Return the database to use: the one given, else the private one that `terralab up` wrote down.
 
@@ -168,6 +236,9 @@ SETTINGS_CLASSES = (
     HomeSettings,
     DatabaseSettings,
     WebSettings,
+    ApiSettings,
+    AccessSettings,
+    StoreSettings,
     PrefectSettings,
     WorkerSettings,
     InferenceSettings,

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import psutil
 
-from terralab.catalog.database import PGSTAC_VERSION, pgstac_version
 from terralab.catalog.errors import LabError
+from terralab.catalog.migration import PGSTAC_VERSION, pgstac_version
 from terralab.catalog.settings import Settings
 from terralab.flows.warm_process import refuse_unsafe_checkpoints
 from terralab.infra.home import LabHome

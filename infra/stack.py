@@ -13,8 +13,9 @@ from collections.abc import Callable, Sequence
 
 import psutil
 
-from terralab.catalog.database import Catalog, migrate
+from terralab.catalog.database import Catalog
 from terralab.catalog.errors import ServiceUnavailable
+from terralab.catalog.migration import migrate
 from terralab.catalog.settings import Settings
 from terralab.flows.warm_process import refuse_unsafe_checkpoints
 from terralab.infra.errors import AlreadyRunning, PortBusy, StartFailed

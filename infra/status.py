@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 import httpx
 import psycopg
 
-from terralab.catalog.database import Catalog, pgstac_version
+from terralab.catalog.database import Catalog
 from terralab.catalog.errors import LabError
+from terralab.catalog.migration import pgstac_version
 from terralab.catalog.settings import Settings
 from terralab.infra.home import LabHome
 from terralab.infra.prefect_client import PrefectClient

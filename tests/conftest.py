@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from terralab.catalog.database import migrate
+from terralab.catalog.migration import migrate
 from terralab.catalog.settings import Settings
 from terralab.catalog.workspace import Workspace
 

@@ -7,8 +7,11 @@ the lab has the code of its class, or of the nearest class above it.
 from terralab.catalog.errors import (
     AlreadyExists,
     AssetCorrupt,
+    Changed,
     InvalidInput,
     LabError,
+    NotAllowed,
+    NotAuthenticated,
     OutOfSpace,
     ServiceUnavailable,
     SetupProblem,
@@ -44,6 +47,9 @@ EXIT_CODES: dict[type[LabError], int] = {
     StartFailed: 14,
     RunCrashed: 15,
     RunCancelled: 16,
+    Changed: 17,
+    NotAuthenticated: 18,
+    NotAllowed: 19,
 }
 
 

@@ -1,0 +1,129 @@
+"""Bringing a database to the schemas that this lab needs: pgstac with settings and queryables, and the lab's own tables.
+
+The lab's own tables are in the schema `lab`; the files `sql/*.sql` make them, in the order of their names, and can be
+run again and again. A hash of all of them is kept in the database, so that a start with nothing to do costs one query.
+"""
+
+import hashlib
+import json
+from importlib.resources import files
+from typing import Any
+
+import psycopg
+
+from terralab.catalog.database import Catalog, first_line
+from terralab.catalog.errors import ServiceUnavailable, SetupProblem, VersionMismatch
+
+PGSTAC_VERSION = "0.10.0"
+_PGSTAC_SETTINGS = {
+    "context": "on",
+    # Counts are cached for a day otherwise, and would not see what was just published.
+    "context_stats_ttl": "0 seconds",
+    # pgstac would read a whole partition after every write; `writing` widens the extent by what is new.
+    "update_collection_extent": "false",
+    "additional_properties": "true",
+}
+
+
+def migrate(url: str) -> None:
+    """Create or update everything in a database.
+
+    Raises:
+        SetupProblem: PostGIS is missing.
+        VersionMismatch: the database holds a newer pgstac.
+        ServiceUnavailable: the database does not answer.
+    """
+    found = pgstac_version(url)
+    if found is not None and _as_numbers(found) > _as_numbers(PGSTAC_VERSION):
+        raise VersionMismatch(
+            f"the database holds pgstac {found}, this lab needs {PGSTAC_VERSION};"
+            " use a matching terralab or another database"
+        )
+    if found != PGSTAC_VERSION:
+        _migrate_pgstac(url)
+    with Catalog(url).connection() as connection:
+        connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('terralab-migrate', 0))")
+        if _installed(connection) != _wanted():
+            _configure(connection)
+            _install(connection)
+
+
+def pgstac_version(url: str) -> str | None:
+    """Return the version of pgstac in a database, None where there is none.
+
+    Raises:
+        ServiceUnavailable: the database does not answer.
+    """
+    try:
+        with psycopg.connect(url, connect_timeout=10) as connection:
+            exists = connection.execute("SELECT to_regclass('pgstac.migrations')").fetchone()
+            if exists is None or exists[0] is None:
+                return None
+            row = connection.execute(
+                "SELECT version FROM pgstac.migrations ORDER BY datetime DESC, version DESC LIMIT 1"
+            ).fetchone()
+            return str(row[0]) if row else None
+    except psycopg.OperationalError as error:
+        raise ServiceUnavailable(f"the database does not answer: {first_line(error)}") from error
+
+
+def _migrate_pgstac(url: str) -> None:
+    try:
+        with psycopg.connect(url, connect_timeout=10) as connection:
+            connection.execute("CREATE EXTENSION IF NOT EXISTS postgis")
+    except psycopg.errors.UndefinedFile as error:
+        raise SetupProblem(
+            "PostGIS is not installed for this PostgreSQL; install it (`apt-get install postgresql-postgis`)"
+        ) from error
+    # These import boto3, half a second that only a migration needs to wait for.
+    from pypgstac.db import PgstacDB
+    from pypgstac.migrate import Migrate
+
+    with PgstacDB(dsn=url) as database:
+        Migrate(database).run_migration(PGSTAC_VERSION)
+
+
+def _configure(connection: psycopg.Connection[Any]) -> None:
+    for name, value in _PGSTAC_SETTINGS.items():
+        connection.execute(
+            "INSERT INTO pgstac_settings (name, value) VALUES (%s, %s)"
+            " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            (name, value),
+        )
+    queryables = json.loads(_resource("queryables.json"))
+    connection.execute("SELECT upsert_queryable(key, value) FROM jsonb_each(%s::jsonb)", (json.dumps(queryables),))
+
+
+def _install(connection: psycopg.Connection[Any]) -> None:
+    for name in _sql_files():
+        connection.execute(_resource("sql", name))
+    connection.execute("CREATE TABLE IF NOT EXISTS lab.installed (hash text NOT NULL)")
+    connection.execute("DELETE FROM lab.installed")
+    connection.execute("INSERT INTO lab.installed VALUES (%s)", (_wanted(),))
+
+
+def _installed(connection: psycopg.Connection[Any]) -> str | None:
+    exists = connection.execute("SELECT to_regclass('lab.installed')").fetchone()
+    if exists is None or exists[0] is None:
+        return None
+    row = connection.execute("SELECT hash FROM lab.installed").fetchone()
+    return str(row[0]) if row else None
+
+
+def _wanted() -> str:
+    """Return a hash of everything that a migration puts into the database."""
+    texts = [_resource("queryables.json"), json.dumps(_PGSTAC_SETTINGS), *(_resource("sql", n) for n in _sql_files())]
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()
+
+
+def _sql_files() -> list[str]:
+    folder = files("terralab.catalog").joinpath("sql")
+    return sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
+
+
+def _resource(*names: str) -> str:
+    return files("terralab.catalog").joinpath(*names).read_text(encoding="utf-8")
+
+
+def _as_numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("-")[0].split(".") if part.isdigit())
