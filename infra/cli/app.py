@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import typer
 
-from terralab.infra.cli import choices, datasets, demo, lab, lineage, models, predict
+from terralab.infra.cli import catalog, choices, datasets, demo, lab, lineage, models, predict
 
 app = typer.Typer(
     name="terralab",
@@ -22,5 +22,6 @@ _COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
 for panel, commands in _COMMANDS.items():
     for command in commands:
         app.command(rich_help_panel=panel)(command)
+app.add_typer(catalog.app, name="catalog", rich_help_panel="Work")
 app.add_typer(datasets.app, name="datasets", rich_help_panel="Work")
 app.add_typer(models.app, name="models", rich_help_panel="Work")
