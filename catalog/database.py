@@ -4,7 +4,7 @@ The web process reads through stac-fastapi's own pool; flows and commands use `C
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -14,10 +14,11 @@ from psycopg.rows import tuple_row
 from psycopg.types.json import set_json_dumps, set_json_loads
 
 from terralab.catalog.errors import OutOfSpace, ServiceUnavailable, UnknownName
+from terralab.catalog.writing import write_items
+from terralab.catalog.writing_collections import write_collections
 
 _SEARCH_PATH = "-c search_path=pgstac,public"
 _PAGE = 500
-_LOCK_NAMESPACE = "terralab-publish"
 
 
 class Catalog:
@@ -136,48 +137,9 @@ class Catalog:
         What is already there in the same form is left untouched. Use `publish.publish`, which checks first.
         """
         with self.connection() as connection:
-            connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (_LOCK_NAMESPACE,))
-            for collection in collections:
-                row = connection.execute(
-                    "SELECT content FROM collections WHERE id = %s", (collection["id"],)
-                ).fetchone()
-                merged = collection if row is None else _merged(row[0], collection)
-                if row is None or row[0] != merged:
-                    connection.execute("SELECT upsert_collection(%s::jsonb)", (json.dumps(merged),))
-            written = 0
-            for batch in _batches(items, _PAGE):
-                changed = _changed(connection, batch)
-                if changed:
-                    connection.execute("SELECT upsert_items(%s::jsonb)", (json.dumps(changed),))
-                written += len(changed)
-        return written
-
-
-def _merged(stored: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """Return `new` with the larger of both extents, since pgstac keeps the stored one up to date by itself."""
-    if not stored.get("extent"):  # pgstac sets it to null when the last item is deleted
-        return new
-    boxes = [box for part in (stored, new) for box in part["extent"]["spatial"]["bbox"][:1]]
-    starts, ends = zip(*(part["extent"]["temporal"]["interval"][0] for part in (stored, new)), strict=True)
-    bbox = [
-        min(b[0] for b in boxes),
-        min(b[1] for b in boxes),
-        max(b[2] for b in boxes),
-        max(b[3] for b in boxes),
-    ]
-    interval = [None if None in starts else min(starts), None if None in ends else max(ends)]
-    return {**new, "extent": {"spatial": {"bbox": [bbox]}, "temporal": {"interval": [interval]}}}
-
-
-def _changed(connection: psycopg.Connection[Any], items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return those of `items` that are not stored in the same form (pgstac stores no nulls)."""
-    rows = connection.execute(
-        "SELECT content_hydrate(i) FROM items i JOIN unnest(%s::text[], %s::text[]) AS wanted (collection, id)"
-        " USING (collection, id)",
-        ([item["collection"] for item in items], [item["id"] for item in items]),
-    ).fetchall()
-    stored = {(row[0]["collection"], row[0]["id"]): _without_nulls(row[0]) for row in rows}
-    return [item for item in items if stored.get((item["collection"], item["id"])) != _without_nulls(item)]
+            write_collections(connection, collections)
+            written = write_items(connection, items) if items else []
+        return sum(entry.change != "unchanged" for entry in written)
 
 
 def _next_token(page: dict[str, Any]) -> str | None:
@@ -186,18 +148,6 @@ def _next_token(page: dict[str, Any]) -> str | None:
             return str(link["href"]).split("token=", 1)[1]
     token = page.get("next")
     return f"next:{token}" if token else None
-
-
-def _batches(items: Sequence[dict[str, Any]], size: int) -> Iterable[Sequence[dict[str, Any]]]:
-    return (items[start : start + size] for start in range(0, len(items), size))
-
-
-def _without_nulls(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nulls(part) for key, part in value.items() if part is not None}
-    if isinstance(value, list):
-        return [_without_nulls(part) for part in value]
-    return value
 
 
 def first_line(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""Bringing a database to the schemas that this lab needs: pgstac with settings and queryables, and the lab's own tables.
+"""Bringing a database to what this lab needs: pgstac with its settings and queryables, and the lab's own tables.
 
 The lab's own tables are in the schema `lab`; the files `sql/*.sql` make them, in the order of their names, and can be
 run again and again. A hash of all of them is kept in the database, so that a start with nothing to do costs one query.
@@ -43,9 +43,13 @@ def migrate(url: str) -> None:
         _migrate_pgstac(url)
     with Catalog(url).connection() as connection:
         connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('terralab-migrate', 0))")
-        if _installed(connection) != _wanted():
+        installed = _installed(connection)
+        if installed != _wanted():
             _configure(connection)
             _install(connection)
+        if installed is None:
+            # Items from before the read model.
+            connection.execute("INSERT INTO lab.stale SELECT collection, id FROM items")
 
 
 def pgstac_version(url: str) -> str | None:

@@ -87,6 +87,7 @@ CREATE TABLE IF NOT EXISTS lab.stale (
 );
 CREATE INDEX IF NOT EXISTS stale_collection ON lab.stale (collection, id);
 
+-- Both run as their owner: pgstac's own functions and its ingest role may not touch this schema.
 CREATE OR REPLACE FUNCTION lab.forget_item() RETURNS trigger AS $$
 BEGIN
     IF TG_OP <> 'INSERT' THEN
@@ -100,7 +101,7 @@ BEGIN
     END IF;
     RETURN NULL;
 END;
-$$ LANGUAGE plpgsql;
+$$ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pgstac, public, pg_temp;
 
 -- A transaction that writes the read model itself says so with SET LOCAL lab.writes_read_model = 'on'.
 DROP TRIGGER IF EXISTS lab_forget_item ON pgstac.items;
@@ -125,7 +126,7 @@ BEGIN
     END IF;
     RETURN NULL;
 END;
-$$ LANGUAGE plpgsql;
+$$ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pgstac, public, pg_temp;
 
 DROP TRIGGER IF EXISTS lab_forget_collection ON pgstac.collections;
 CREATE TRIGGER lab_forget_collection AFTER UPDATE OR DELETE ON pgstac.collections FOR EACH ROW

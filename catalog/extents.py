@@ -1,0 +1,126 @@
+"""Extents of collections, kept up to date by what is written, without reading what is there.
+
+pgstac can do it too, by reading a whole partition after every write.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import orjson
+import psycopg
+
+from terralab.catalog.read_model import ItemRow
+from terralab.extensions.item import format_time, parse_time
+
+_COMPUTED = """
+    SELECT ST_XMin(e), ST_YMin(e), ST_XMax(e), ST_YMax(e), first, last FROM (
+        SELECT ST_Extent(geometry) AS e, min(datetime) AS first, max(end_datetime) AS last
+        FROM items WHERE collection = %s) AS extents"""
+_AT_THE_EDGE = """
+    SELECT DISTINCT c.id FROM unnest(%s::text[], %s::text[]) AS w (collection, id)
+    JOIN items i ON i.collection = w.collection AND i.id = w.id
+    JOIN collections c ON c.id = w.collection,
+    LATERAL (SELECT c.content#>'{extent,spatial,bbox,0}' AS box,
+                    c.content#>'{extent,temporal,interval,0}' AS times) AS e
+    WHERE ST_XMin(i.geometry) <= (e.box->>0)::float OR ST_YMin(i.geometry) <= (e.box->>1)::float
+       OR ST_XMax(i.geometry) >= (e.box->>(jsonb_array_length(e.box) / 2))::float
+       OR ST_YMax(i.geometry) >= (e.box->>(jsonb_array_length(e.box) / 2 + 1))::float
+       OR i.datetime <= (e.times->>0)::timestamptz OR i.end_datetime >= (e.times->>1)::timestamptz"""
+_STORED = "SELECT content->'extent' FROM collections WHERE id = %s"
+_LOCKED = "SELECT content->'extent' FROM collections WHERE id = %s FOR NO KEY UPDATE"
+_SET = "UPDATE collections SET content = jsonb_set(content, '{extent}', %s::jsonb) WHERE id = %s"
+
+
+def widen_extents(connection: psycopg.Connection[Any], rows: Sequence[ItemRow]) -> None:
+    """Widen the extents of the rows' collections so that they cover the rows."""
+    by_collection: dict[str, list[ItemRow]] = {}
+    for row in rows:
+        by_collection.setdefault(row.collection, []).append(row)
+    for collection, members in sorted(by_collection.items()):
+        box = [
+            min(row.bounds[0] for row in members),
+            min(row.bounds[1] for row in members),
+            max(row.bounds[2] for row in members),
+            max(row.bounds[3] for row in members),
+        ]
+        new = extent(box, min(row.start for row in members), max(row.end for row in members))
+        stored = _stored_extent(connection, collection)
+        wider = union_of_extents(stored, new) if stored else new
+        if wider != stored:
+            # Locked and read again: another writer may have widened it meanwhile.
+            stored = _stored_extent(connection, collection, lock=True)
+            wider = union_of_extents(stored, new) if stored else new
+            connection.execute(_SET, (_json(wider), collection))
+
+
+def items_at_the_edge(connection: psycopg.Connection[Any], keys: Sequence[tuple[str, str]]) -> set[str]:
+    """Return the collections whose extents may shrink when the items `keys` go."""
+    rows = connection.execute(_AT_THE_EDGE, ([key[0] for key in keys], [key[1] for key in keys])).fetchall()
+    return {row[0] for row in rows}
+
+
+def recompute_extent(connection: psycopg.Connection[Any], collection: str) -> None:
+    """Set a collection's extent to that of its items; one without items keeps what it has."""
+    found = computed_extent(connection, collection)
+    if found is not None:
+        connection.execute(_SET, (_json(found), collection))
+
+
+def computed_extent(connection: psycopg.Connection[Any], collection: str) -> dict[str, Any] | None:
+    """Return the extent of a collection's items, by reading them; None where it has none."""
+    row = connection.execute(_COMPUTED, (collection,)).fetchone()
+    if row is None or row[4] is None:
+        return None
+    return extent([float(number) for number in row[:4]], row[4], row[5])
+
+
+def extent(box: Sequence[float], start: datetime, end: datetime) -> dict[str, Any]:
+    """Return a STAC extent of west, south, east, north and a time range."""
+    return {
+        "spatial": {"bbox": [list(box)]},
+        "temporal": {"interval": [[format_time(start), format_time(end)]]},
+    }
+
+
+def union_of_extents(stored: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """Return the smallest extent that covers both; an open end stays open, and further boxes of `stored` are kept."""
+    boxes = stored["spatial"]["bbox"]
+    first, other = _flat(boxes[0]), _flat(new["spatial"]["bbox"][0])
+    box = [
+        min(first[0], other[0]),
+        min(first[1], other[1]),
+        max(first[2], other[2]),
+        max(first[3], other[3]),
+    ]
+    interval = _union_of_intervals(stored["temporal"]["interval"][0], new["temporal"]["interval"][0])
+    return {
+        **stored,
+        "spatial": {**stored["spatial"], "bbox": [boxes[0] if box == first else box, *boxes[1:]]},
+        "temporal": {**stored["temporal"], "interval": [interval, *stored["temporal"]["interval"][1:]]},
+    }
+
+
+def _union_of_intervals(stored: Sequence[str | None], new: Sequence[str | None]) -> list[str | None]:
+    start = stored[0] if stored[0] is None or _covers(stored[0], new[0], first=True) else new[0]
+    end = stored[1] if stored[1] is None or _covers(stored[1], new[1], first=False) else new[1]
+    return [start, end]
+
+
+def _covers(stored: str, new: str | None, first: bool) -> bool:
+    if new is None:
+        return False
+    return parse_time(stored) <= parse_time(new) if first else parse_time(stored) >= parse_time(new)
+
+
+def _flat(box: Sequence[float]) -> list[float]:
+    return list(box) if len(box) == 4 else [box[0], box[1], box[3], box[4]]
+
+
+def _stored_extent(connection: psycopg.Connection[Any], collection: str, lock: bool = False) -> dict[str, Any] | None:
+    row = connection.execute(_LOCKED if lock else _STORED, (collection,)).fetchone()
+    return row[0] if row and isinstance(row[0], dict) else None
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value).decode()

@@ -1,0 +1,209 @@
+"""From an item to its rows: in pgstac, and in the read model beside it (`sql/10_read_model.sql`).
+
+`FIELDS` says which properties have a typed column. A column holds what pgstac would compare a filter with, so that a
+filter compiled to columns (`search_plan`) finds what pgstac finds.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+import shapely
+from pypgstac.hydration import dehydrate
+
+from terralab.catalog.rendering import holds_mark, rendered
+from terralab.catalog.store import HREF_SCHEME, parse_href
+from terralab.extensions.dataset import MEMBERS_REL
+from terralab.extensions.item import parse_time
+from terralab.extensions.lab import EXECUTION_REL, METRICS_PROP, PRODUCED_REL
+
+TEXT, NUMBER = "text", "number"
+FIELDS: dict[str, tuple[str, str]] = {
+    "lab:kind": ("kind", TEXT),
+    "ml-aoi:split": ("split", TEXT),
+    "lab:split_group": ("split_group", TEXT),
+    "lab:dataset": ("dataset", TEXT),
+    "lab:dataset_version": ("dataset_version", TEXT),
+    "version": ("version", TEXT),
+    "lab:run_type": ("run_type", TEXT),
+    "lab:status": ("status", TEXT),
+    "mlm:name": ("model", TEXT),
+    "mlm:architecture": ("architecture", TEXT),
+    "mlm:framework": ("framework", TEXT),
+    "platform": ("platform", TEXT),
+    "constellation": ("constellation", TEXT),
+    "processing:level": ("processing_level", TEXT),
+    "proj:code": ("proj_code", TEXT),
+    "grid:code": ("grid_code", TEXT),
+    "gsd": ("gsd", NUMBER),
+    "eo:cloud_cover": ("cloud_cover", NUMBER),
+    "lab:valid_share": ("valid_share", NUMBER),
+    "mlm:total_parameters": ("parameters", NUMBER),
+    "lab:owner": ("owner", TEXT),
+    "lab:visibility": ("visibility", TEXT),
+    "lab:project": ("project", TEXT),
+}
+LINEAGE_RELS = frozenset(
+    ("derived_from", "source", MEMBERS_REL, EXECUTION_REL, PRODUCED_REL, "predecessor-version", "latest-version")
+)
+HASH_BYTES = 16
+
+
+@dataclass(frozen=True)
+class CollectionState:
+    """What the rows of a collection's items depend on.
+
+    Attributes:
+        id: of the collection.
+        key: pgstac's number of it.
+        partition_trunc: `year`, `month` or None, how its items are divided.
+        base_item: what its items have in common, and are stored without.
+        base_item_id: pgstac's number of that state of it, None for the first.
+        renders: its render presets.
+    """
+
+    id: str
+    key: int
+    partition_trunc: str | None
+    base_item: Mapping[str, Any]
+    base_item_id: int | None
+    renders: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class ItemRow:
+    """An item in the forms in which it is stored.
+
+    Attributes:
+        collection: id of its collection.
+        id: its id.
+        start: begin of its time range; its `datetime` where that is an instant.
+        end: end of it.
+        geometry: EWKB, EPSG:4326.
+        bounds: west, south, east, north of the geometry.
+        content: pgstac's JSON, without what the base item says.
+        hash: first 16 bytes of the SHA-256 of the canonical JSON.
+        columns: values of the typed columns, in the order of `FIELDS`.
+        metrics: JSON of `lab:metrics`, None where there are none.
+        body: finished JSON with `BASE` for the address; None where the item cannot be rendered.
+        links: (rel, target) of the links that say where it comes from.
+        files: multihashes of its files in the asset store.
+    """
+
+    collection: str
+    id: str
+    start: datetime
+    end: datetime
+    geometry: bytes
+    bounds: tuple[float, float, float, float]
+    content: bytes
+    hash: bytes
+    columns: tuple[str | float | None, ...]
+    metrics: bytes | None
+    body: bytes | None
+    links: list[tuple[str, str]]
+    files: list[str]
+
+
+def item_rows(items: Sequence[Mapping[str, Any]], states: Mapping[str, CollectionState]) -> list[ItemRow]:
+    """Return the rows of items; their collections are in `states`."""
+    geometries = shapely.from_geojson([orjson.dumps(item["geometry"]) for item in items])
+    bounds = shapely.bounds(geometries).tolist()
+    wkb = shapely.to_wkb(shapely.set_srid(geometries, 4326), include_srid=True)
+    return [
+        _row(item, states[item["collection"]], geometry, tuple(box))
+        for item, geometry, box in zip(items, wkb, bounds, strict=True)
+    ]
+
+
+def canonical(document: Mapping[str, Any]) -> bytes:
+    """Return JSON with sorted keys and without spaces: equal documents give equal bytes."""
+    return orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
+
+
+def etag_of(document: Mapping[str, Any]) -> str:
+    """Return the entity tag of an item or a collection as stored, 32 hexadecimal digits."""
+    return hash_of(canonical(document)).hex()
+
+
+def hash_of(content: bytes) -> bytes:
+    """Return the first 16 bytes of the SHA-256."""
+    return hashlib.sha256(content).digest()[:HASH_BYTES]
+
+
+def stored_files(document: Mapping[str, Any]) -> list[str]:
+    """Return the multihashes of an item's or a collection's files in the asset store, each once."""
+    hrefs = [str(asset.get("href", "")) for asset in (document.get("assets") or {}).values() if isinstance(asset, dict)]
+    return sorted({parse_href(href)[0] for href in hrefs if href.startswith(HREF_SCHEME)})
+
+
+def time_range(properties: Mapping[str, Any]) -> tuple[datetime, datetime]:
+    """Return begin and end as pgstac reads them: the range where both ends are given, else the instant."""
+    start, end = properties.get("start_datetime"), properties.get("end_datetime")
+    if start is None or end is None:
+        start = end = properties["datetime"]
+    return parse_time(start), parse_time(end)
+
+
+def _row(
+    item: Mapping[str, Any],
+    state: CollectionState,
+    geometry: bytes,
+    bounds: tuple[float, float, float, float],
+) -> ItemRow:
+    properties = item["properties"]
+    whole = canonical(item)
+    start, end = time_range(properties)
+    metrics = properties.get(METRICS_PROP)
+    return ItemRow(
+        collection=item["collection"],
+        id=item["id"],
+        start=start,
+        end=end,
+        geometry=geometry,
+        bounds=bounds,
+        content=_content(item, state),
+        hash=hash_of(whole),
+        columns=tuple(_value(properties.get(name), kind) for name, (_, kind) in FIELDS.items()),
+        metrics=orjson.dumps(metrics) if isinstance(metrics, dict) and metrics else None,
+        body=None if holds_mark(whole) else rendered(item, state.renders),
+        links=[
+            (str(link["rel"]), str(link["href"])) for link in item.get("links") or [] if link["rel"] in LINEAGE_RELS
+        ],
+        files=stored_files(item),
+    )
+
+
+def _lineage_links(item: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [(str(link["rel"]), str(link["href"])) for link in item.get("links") or [] if link["rel"] in LINEAGE_RELS]
+
+
+def _content(item: Mapping[str, Any], state: CollectionState) -> bytes:
+    """Return what pgstac's own loader would store."""
+    content = dehydrate(dict(state.base_item), dict(item))
+    for name in ("id", "collection", "geometry", "type", "pgstac:base_item"):
+        content.pop(name, None)
+    if state.base_item_id is not None:
+        content["pgstac:base_item"] = state.base_item_id
+    return orjson.dumps(content)
+
+
+def _value(value: Any, kind: str) -> str | float | None:
+    """Return what pgstac's `to_text` or `to_float` makes of a property, None where it makes nothing of it."""
+    if value is None or isinstance(value, dict | list):
+        return None
+    if kind == NUMBER:
+        return _number(value)
+    if isinstance(value, str):
+        return value
+    return orjson.dumps(value).decode()
+
+
+def _number(value: Any) -> float | None:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None
