@@ -52,6 +52,10 @@ STATUS_OF_ERROR: dict[type[LabError], HTTPStatus] = {
     SetupProblem: HTTPStatus.SERVICE_UNAVAILABLE,
     LabError: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
+_HEADERS_OF_STATUS: dict[int, Mapping[str, str]] = {
+    HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": str(RETRY_AFTER_SECONDS)},
+    HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": 'Bearer realm="terralab"'},
+}
 _LOG = logging.getLogger("terralab.web")
 _SHOWN_FIELDS = 10
 
@@ -99,8 +103,9 @@ def problem(
         **members,
     }
     known = {key: value for key, value in document.items() if value is not None}
-    wait = {"Retry-After": str(RETRY_AFTER_SECONDS)} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
-    return JSONResponse(known, status, {**wait, **(headers or {})}, media_type=PROBLEM_TYPE)
+    return JSONResponse(
+        known, status, {**_HEADERS_OF_STATUS.get(status, {}), **(headers or {})}, media_type=PROBLEM_TYPE
+    )
 
 
 def unexpected_problem(request: Request) -> JSONResponse:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 import psutil
 
+from terralab.catalog.access.secret_files import TOKEN, kept_secret
 from terralab.catalog.database import Catalog
 from terralab.catalog.errors import ServiceUnavailable
 from terralab.catalog.migration import migrate
@@ -53,6 +54,7 @@ def up(settings: Settings, tell: Tell) -> dict[str, ServiceStatus]:
     refuse_unsafe_checkpoints()
     home = LabHome(settings)
     home.prepare()
+    kept_secret(home.secrets, TOKEN)
     supervisor = Supervisor(home)
     with home.lock():
         if supervisor.is_running():

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import typer
 
-from terralab.infra.cli import catalog, choices, datasets, demo, lab, lineage, models, predict
+from terralab.infra.cli import catalog, choices, datasets, demo, keys, lab, lineage, models, predict
 
 app = typer.Typer(
     name="terralab",
@@ -25,3 +25,4 @@ for panel, commands in _COMMANDS.items():
 app.add_typer(catalog.app, name="catalog", rich_help_panel="Work")
 app.add_typer(datasets.app, name="datasets", rich_help_panel="Work")
 app.add_typer(models.app, name="models", rich_help_panel="Work")
+app.add_typer(keys.app, name="keys", rich_help_panel="The lab")
