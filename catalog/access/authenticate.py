@@ -13,6 +13,7 @@ import hmac
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import anyio
 from starlette.datastructures import Headers, MutableHeaders
@@ -28,8 +29,12 @@ from terralab.catalog.errors import LabError, NotAuthenticated
 from terralab.catalog.problems import problem, status_of
 from terralab.catalog.settings import Settings
 
+if TYPE_CHECKING:
+    from terralab.catalog.access.oidc import OidcCheck
+
 CREDENTIAL_HEADERS = ("Authorization", "X-API-Key")
 _LONGEST_TOKEN = 16_384
+_DOTS_OF_A_JWT = 2
 _THREADS = 4  # asking the database about keys never takes all threads of the process
 
 
@@ -38,11 +43,11 @@ class Authenticate:
 
     Args:
         app: what answers.
-        settings: which tokens hold, and whether reads are open.
+        callers: finds out who calls.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
-        self.app, self._callers = app, Callers(settings)
+    def __init__(self, app: ASGIApp, callers: "Callers") -> None:
+        self.app, self._callers = app, callers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -64,12 +69,17 @@ class Callers:
 
     Args:
         settings: which tokens hold, and whether reads are open.
+
+    Raises:
+        SetupProblem: the settings for OpenID Connect are not whole.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._open = settings.open_reads
         self._anonymous = Principal(reads_all=self._open)
+        self._threads = anyio.CapacityLimiter(_THREADS)
+        self._oidc = self._oidc_check()
 
     async def of(self, headers: Headers) -> Principal:
         """Return the caller.
@@ -89,6 +99,8 @@ class Callers:
             if (known := self._keys.remembered(token)) is not None:
                 return known
             return await anyio.to_thread.run_sync(self._keys.principal, token, limiter=self._threads)
+        if self._oidc is not None and token.count(".") == _DOTS_OF_A_JWT:
+            return await self._oidc.principal(token)
         local = read_secret(self._settings.secrets_folder, TOKEN)
         if local is not None and hmac.compare_digest(local.encode(), token.encode()):
             return Principal(LOCAL_NAME, frozenset({"admin"}), reads_all=True)
@@ -98,9 +110,14 @@ class Callers:
     def _keys(self) -> KeyCheck:
         return KeyCheck(Catalog(self._settings.database_url))
 
-    @cached_property
-    def _threads(self) -> anyio.CapacityLimiter:
-        return anyio.CapacityLimiter(_THREADS)
+    def _oidc_check(self) -> "OidcCheck | None":
+        access = self._settings.access
+        if access.oidc_issuer is None and access.oidc_audience is None:
+            return None
+        # Only a lab with an issuer waits for the import of its cryptography.
+        from terralab.catalog.access.oidc import OidcCheck
+
+        return OidcCheck(access)
 
 
 def _token(authorizations: Sequence[str], keys: Sequence[str]) -> str | None:

@@ -12,7 +12,7 @@ from fastapi import Depends, FastAPI
 from fastapi.testclient import TestClient
 
 from terralab.catalog.access import keys as keys_module
-from terralab.catalog.access.authenticate import Authenticate
+from terralab.catalog.access.authenticate import Authenticate, Callers
 from terralab.catalog.access.keys import KEPT_SECONDS, KeyCheck, create_key, list_keys, revoke_key
 from terralab.catalog.access.principal import Principal
 from terralab.catalog.access.requests import Admin, Public, Reader, Writer
@@ -40,7 +40,7 @@ def app_over(workspace: Workspace) -> FastAPI:
     @app.get("/public", dependencies=[Depends(Public)])
     def public() -> None: ...
 
-    app.add_middleware(Authenticate, settings=workspace.settings)
+    app.add_middleware(Authenticate, callers=Callers(workspace.settings))
     add_problem_handlers(app)
     return app
 
