@@ -5,14 +5,14 @@ but never where to find one.
 """
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import anyio
 import jwt
 
 from terralab.catalog.access.issuer_keys import ALGORITHMS, IssuerKeys
 from terralab.catalog.access.keys import LOCAL_NAME
-from terralab.catalog.access.principal import SCOPES, Principal, Scope
+from terralab.catalog.access.principal import SCOPES, Principal
 from terralab.catalog.errors import NotAuthenticated, SetupProblem
 from terralab.catalog.settings import AccessSettings
 
@@ -55,17 +55,14 @@ class OidcCheck:
 
     def _claims(self, token: str, key: jwt.PyJWK) -> dict[str, Any]:
         try:
-            return cast(
-                dict[str, Any],
-                jwt.decode(
-                    token,
-                    key,
-                    algorithms=[ALGORITHMS[cast(str, key.key_type)]],
-                    audience=self._audience,
-                    issuer=self._keys.issuer,
-                    leeway=LEEWAY_SECONDS,
-                    options={"require": _REQUIRED},
-                ),
+            return jwt.decode(
+                token,
+                key,
+                algorithms=[ALGORITHMS[str(key.key_type)]],
+                audience=self._audience,
+                issuer=self._keys.issuer,
+                leeway=LEEWAY_SECONDS,
+                options={"require": _REQUIRED},
             )
         except jwt.PyJWTError as error:
             raise NotAuthenticated(f"the token does not hold: {error}") from error
@@ -76,7 +73,7 @@ class OidcCheck:
             raise NotAuthenticated("the token does not hold: its subject is no name")
         if name == LOCAL_NAME:
             raise NotAuthenticated(f"the token does not hold: the name {LOCAL_NAME!r} is the local token's")
-        scopes = frozenset(cast(Scope, scope) for scope in _words(claims.get(self._scope_claim)) if scope in SCOPES)
+        scopes = frozenset(scope for scope in SCOPES if scope in _words(claims.get(self._scope_claim)))
         return Principal(name, scopes, frozenset(_words(claims.get(self._projects_claim))), "admin" in scopes)
 
 
