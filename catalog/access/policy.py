@@ -98,6 +98,8 @@ def read_filter(principal: Principal) -> dict[str, Any] | None:
 def readable_sql(principal: Principal, table: str) -> tuple[str, dict[str, Any]]:
     """Return the same as an SQL condition on the columns owner, visibility and project, with its named parameters.
 
+    It is true or false, never null, so that its opposite is what the caller may not read.
+
     Args:
         principal: the caller.
         table: name or alias of the table with the columns, such as `lab.items`.
@@ -105,8 +107,8 @@ def readable_sql(principal: Principal, table: str) -> tuple[str, dict[str, Any]]
     if principal.reads_all or principal.is_admin:
         return "true", {}
     condition = (
-        f"({table}.visibility IS NULL OR {table}.visibility = 'public' OR {table}.owner = %(policy_name)s"
-        f" OR ({table}.visibility = 'project' AND {table}.project = ANY(%(policy_projects)s)))"
+        f"(({table}.visibility IS NULL OR {table}.visibility = 'public' OR {table}.owner = %(policy_name)s"
+        f" OR ({table}.visibility = 'project' AND {table}.project = ANY(%(policy_projects)s))) IS TRUE)"
     )
     reads = principal.has("read")
     return condition, {

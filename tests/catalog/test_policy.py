@@ -188,6 +188,9 @@ def test_sql_finds_what_may_be_read(catalog: Catalog, name: str) -> None:
         connection.execute("CREATE TEMP TABLE t (number int, owner text, visibility text, project text)")
         connection.cursor().executemany("INSERT INTO t VALUES (%s, %s, %s, %s)", rows)
         found = {row[0] for row in connection.execute(f"SELECT number FROM t WHERE {condition}", values)}
+        others = {row[0] for row in connection.execute(f"SELECT number FROM t WHERE NOT {condition}", values)}
+    assert found | others == set(range(len(EVERY_THING)))
+    assert not found & others
     assert found == {n for n, thing in enumerate(EVERY_THING) if may_read(CALLERS[name], guarded(item(n, thing)), OPEN)}
 
 
