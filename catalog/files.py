@@ -73,10 +73,10 @@ def media_type_of(name: str) -> tuple[str, str]:
 
 def _known_path(store: Store, checksum: str) -> Path:
     try:
-        path = store.path_of_checksum(checksum)
+        path = store.local(checksum)
     except ValueError as error:
         raise UnknownName(str(error)) from error
-    if not path.is_file():
+    if path is None:
         raise UnknownName(f"the store has no file with checksum {checksum}")
     return path
 

@@ -1,10 +1,7 @@
 """Health that tells the truth: alive is a process that answers, ready is one whose search and store work."""
 
-import os
-
 from fastapi import APIRouter
 
-from terralab.catalog.errors import ServiceUnavailable
 from terralab.catalog.workspace import Workspace
 
 
@@ -21,17 +18,7 @@ def health_router(workspace: Workspace) -> APIRouter:
     def readyz() -> dict[str, str]:
         """Run a search and touch the store; 503 where one of them fails."""
         list(workspace.catalog.search(limit=1))
-        _touch_store(workspace)
+        workspace.store.check()
         return {"status": "ready", "database": "ok", "store": "ok"}
 
     return router
-
-
-def _touch_store(workspace: Workspace) -> None:
-    folder = workspace.store.folder
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with os.scandir(folder) as entries:
-            next(entries, None)
-    except OSError as error:
-        raise ServiceUnavailable(f"the asset store {folder} cannot be read ({error.strerror})") from error

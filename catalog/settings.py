@@ -1,5 +1,6 @@
 """All settings, read from `TERRALAB_*` environment variables. Documented in `docs/settings.md` (a test compares)."""
 
+import re
 from pathlib import Path
 
 from pydantic import Field, field_validator
@@ -55,6 +56,9 @@ class WebSettings(BaseSettings):
     public_url: str | None = Field(
         default=None, description="Address that users reach the lab by, where a proxy stands in front."
     )
+    browser_folder: Path | None = Field(
+        default=None, description="Where `make browser` puts STAC Browser; by default `browser` in the home folder."
+    )
 
     @property
     def url(self) -> str:
@@ -104,7 +108,8 @@ class AccessSettings(BaseSettings):
 class StoreSettings(BaseSettings):
     """Where the bytes of assets are."""
 
-    model_config = SettingsConfigDict(env_prefix="TERRALAB_STORE_", extra="ignore")
+    # A wrong address may hold a password: no message shows it.
+    model_config = SettingsConfigDict(env_prefix="TERRALAB_STORE_", extra="ignore", hide_input_in_errors=True)
 
     url: str | None = Field(
         default=None, description="`s3://bucket/prefix`, or a folder; by default `store` in the home folder."
@@ -113,6 +118,28 @@ class StoreSettings(BaseSettings):
     s3_region: str | None = Field(default=None, description="Region of the bucket.")
     s3_access_key: str | None = Field(default=None, description="Access key id.", repr=False)
     s3_secret_key: str | None = Field(default=None, description="Secret access key.", repr=False)
+    cache_gb: float = Field(
+        default=20.0,
+        gt=0,
+        description="Disk that local copies of files on S3 may take, GB; what runs need comes first.",
+    )
+    max_upload_mb: int = Field(default=2048, ge=1, description="Largest file that `POST /files` takes, MB.")
+
+    @property
+    def on_s3(self) -> bool:
+        """Return whether the store is a bucket."""
+        return self.url is not None and self.url.startswith("s3://")
+
+    @field_validator("url", mode="after")
+    @classmethod
+    def _known(cls, value: str | None) -> str | None:
+        if (
+            value
+            and re.match(r"[a-z][a-z0-9+.-]+://", value)
+            and not re.fullmatch(r"s3://[^/?#@\s]+(/[^?#\s]*)?", value)
+        ):
+            raise ValueError("give `s3://bucket/prefix` or a folder")
+        return value or None
 
 
 class PrefectSettings(BaseSettings):
@@ -182,13 +209,20 @@ class Settings:
 
     @property
     def store_folder(self) -> Path:
-        """Return the folder of stored asset bytes, laid out as a DVC cache."""
-        return self.lab.home / "store"
+        """Return the folder of stored asset bytes, laid out as a DVC cache; of a store on S3, of its copies."""
+        if self.store.on_s3:
+            return self.lab.home / "cache" / "store"
+        return Path(self.store.url).expanduser().absolute() if self.store.url else self.lab.home / "store"
 
     @property
     def inbox_folder(self) -> Path:
         """Return the folder that the command line puts users' files into for the flows to read."""
         return self.lab.home / "inbox"
+
+    @property
+    def browser_folder(self) -> Path:
+        """Return the folder of STAC Browser as `make browser` builds it."""
+        return self.web.browser_folder or self.lab.home / "browser"
 
     @property
     def work_folder(self) -> Path:

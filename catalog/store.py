@@ -1,112 +1,109 @@
-"""The asset store: immutable files named by the hash of their bytes.
+"""The asset store: immutable files named by the hash of their bytes, in a folder or on S3.
 
 Layout (`files/md5` is exactly a DVC cache, so chips are versioned without a copy):
 
-    store/files/sha256/ab/cdef…     everything but chips
-    store/files/md5/ab/cdef…        chips and DVC trees
-    store/tmp/                      being written; never visible
+    files/sha256/ab/cdef…      everything but chips
+    files/md5/ab/cdef…         chips
+    files/md5/ab/cdef….dir     DVC trees: which files a dataset version has
+    tmp/                       being written; never visible
 
 An asset's reference in the catalog is `asset://<multihash>/<file name>`, which holds on any host.
 """
 
 import errno
-import os
+import re
 import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
-from terralab.catalog.errors import AssetCorrupt, LabError, OutOfSpace
-from terralab.extensions.checksum import multihash_of_file, split_multihash
+from terralab.catalog.errors import LabError, OutOfSpace
+from terralab.extensions.checksum import MD5_PREFIX, SHA256_PREFIX, split_multihash
 from terralab.extensions.item import StoredFile
 
+if TYPE_CHECKING:
+    from terralab.catalog.settings import Settings
+
 HREF_SCHEME = "asset://"
-_READ_ONLY = 0o444
+TREE_SUFFIX = ".dir"
+_PREFIXES = {"sha256": SHA256_PREFIX, "md5": MD5_PREFIX}
+_KEY = re.compile(r"files/(sha256|md5)/([0-9a-f]{2})/([0-9a-f]+)(\.dir)?")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _FULL_BELOW = 1 << 20
 
 
-class Store:
-    """Files by hash in a folder.
+@dataclass(frozen=True)
+class StoredObject:
+    """A file as a listing of the store gives it.
 
-    Args:
-        folder: the store's root, made where it is missing.
+    Attributes:
+        name: its multihash; of a DVC tree with `.dir` behind it.
+        size: bytes.
+        modified: when it was stored last; storing the same bytes again counts.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._tmp = folder / "tmp"
+    name: str
+    size: int
+    modified: datetime
 
-    @contextmanager
-    def scratch(self) -> Iterator[Path]:
-        """Yield a folder on the store's own disk for files that `put` will take; it is removed afterwards.
+
+class Store(Protocol):
+    """What every asset store can do.
+
+    Names of files are multihashes; those of DVC trees have `.dir` behind them. Where a store is on another machine, any
+    method may raise ServiceUnavailable (it does not answer) or SetupProblem (it refuses the lab).
+
+    Attributes:
+        folder: where files lie on this machine: the store itself, or its cache.
+        place: what the store is called in messages; never with a password.
+    """
+
+    folder: Path
+    place: str
+
+    def scratch(self) -> AbstractContextManager[Path]:
+        """Yield a folder on the disk of `folder` for files that `put` will take; it is removed afterwards.
 
         Raises:
             OutOfSpace: the disk is full, also where the caller writes into the folder.
         """
-        with disk_full_as_error(self._tmp):
-            self._tmp.mkdir(parents=True, exist_ok=True)
-            path = Path(tempfile.mkdtemp(dir=self._tmp))
-            try:
-                yield path
-            finally:
-                shutil.rmtree(path, ignore_errors=True)
+        ...
 
-    def put(self, path: Path, name: str | None = None, algorithm: str = "sha256") -> StoredFile:
+    def put(self, path: Path, name: str | None = None, algorithm: str = "sha256", suffix: str = "") -> StoredFile:
         """Move a finished file into the store and return its reference.
 
-        The file is flushed to disk, hashed and renamed, so the stored name never shows partial bytes. A file that the
-        store has already is dropped.
+        The stored name never shows partial bytes. A file that the store has already is dropped, but counts as new again
+        for the collection of garbage.
 
         Args:
             path: a file in a `scratch` folder; it is gone afterwards.
             name: file name that users see; the file's own by default.
             algorithm: `sha256`, or `md5` for chips.
+            suffix: `.dir` for a DVC tree.
 
         Raises:
             OutOfSpace: the disk is full.
         """
-        with disk_full_as_error(path.parent):
-            _flush(path)
-            checksum = multihash_of_file(path, algorithm)
-            stored = StoredFile(f"{HREF_SCHEME}{checksum}/{name or path.name}", path.stat().st_size, checksum)
-            target = self.path(stored.href)
-            if target.exists():
-                path.unlink()
-                return stored
-            target.parent.mkdir(parents=True, exist_ok=True)
-            path.chmod(_READ_ONLY)
-            os.replace(path, target)
-            _flush(target.parent)
-        return stored
+        ...
 
-    def put_bytes(self, content: bytes, name: str, algorithm: str = "sha256") -> StoredFile:
+    def put_bytes(self, content: bytes, name: str, algorithm: str = "sha256", suffix: str = "") -> StoredFile:
         """Store `content` under the name that users see."""
-        with self.scratch() as folder:
-            path = folder / Path(name).name
-            path.write_bytes(content)
-            return self.put(path, name, algorithm)
-
-    def path(self, href: str) -> Path:
-        """Return where the bytes of `asset://<multihash>/<name>` lie (or would lie)."""
-        return self.path_of_checksum(parse_href(href)[0])
-
-    def path_of_checksum(self, checksum: str) -> Path:
-        """Return where the bytes with that multihash lie (or would lie)."""
-        algorithm, digits = split_multihash(checksum)
-        return self.folder / "files" / algorithm / digits[:2] / digits[2:]
+        ...
 
     def open_path(self, href: str) -> Path:
-        """Return the path of stored bytes.
+        """Return the path of the bytes of `asset://<multihash>/<name>` on this machine, fetched where need be.
 
         Raises:
-            AssetCorrupt: they are not there.
+            AssetCorrupt: they are not in the store.
         """
-        path = self.path(href)
-        if not path.is_file():
-            raise AssetCorrupt(f"{href}: the bytes are missing from the store {self.folder}")
-        return path
+        ...
+
+    def open_name(self, name: str) -> Path:
+        """Return the path of a file by its multihash, as `open_path` does."""
+        ...
 
     def verify(self, href: str) -> Path:
         """Return the path of stored bytes after comparing them with their hash.
@@ -114,11 +111,59 @@ class Store:
         Raises:
             AssetCorrupt: they are missing or damaged.
         """
-        path = self.open_path(href)
-        checksum, _ = parse_href(href)
-        if multihash_of_file(path, split_multihash(checksum)[0]) != checksum:
-            raise AssetCorrupt(f"{href}: the bytes in {path} differ from their checksum; restore them from a backup")
-        return path
+        ...
+
+    def size(self, name: str) -> int | None:
+        """Return the size of a file, None where the store has none of that name."""
+        ...
+
+    def sizes(self, names: Iterable[str]) -> dict[str, int]:
+        """Return the sizes of those files that the store has."""
+        ...
+
+    def local(self, name: str) -> Path | None:
+        """Return where a file lies for as long as it is in the store; None where it is not on this machine."""
+        ...
+
+    def pieces(self, name: str, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """Yield the bytes from `start` up to (without) `end`, straight from the store.
+
+        Raises:
+            AssetCorrupt: they are missing, or shorter than that.
+        """
+        ...
+
+    def objects(self) -> Iterator[StoredObject]:
+        """Yield every file in the store."""
+        ...
+
+    def remove(self, names: Iterable[str]) -> None:
+        """Delete files; those that are gone already are no error."""
+        ...
+
+    def check(self) -> None:
+        """Touch the store.
+
+        Raises:
+            ServiceUnavailable: it cannot be read.
+        """
+        ...
+
+
+def open_store(settings: "Settings", holds: bool = False) -> Store:
+    """Return the store that the settings name.
+
+    Args:
+        settings: the lab's.
+        holds: files that this process opened stay on this machine until it ends, as long work needs.
+    """
+    if settings.store.on_s3:
+        from terralab.catalog.s3_store import S3Store
+
+        return S3Store(settings.store, settings.store_folder, holds)
+    from terralab.catalog.folder_store import FolderStore
+
+    return FolderStore(settings.store_folder)
 
 
 def parse_href(href: str) -> tuple[str, str]:
@@ -132,6 +177,31 @@ def parse_href(href: str) -> tuple[str, str]:
         raise ValueError(f"{href!r} is not a reference into the asset store")
     split_multihash(checksum)
     return checksum, name
+
+
+def key_of(name: str) -> str:
+    """Return where a file lies in any store, such as `files/sha256/ab/cdef…`.
+
+    Raises:
+        ValueError: the name is not a multihash.
+    """
+    checksum = name.removesuffix(TREE_SUFFIX)
+    algorithm, digits = split_multihash(checksum)
+    return f"files/{algorithm}/{digits[:2]}/{digits[2:]}{name[len(checksum) :]}"
+
+
+def name_of(key: str) -> str | None:
+    """Return the name of the file at a key; None for what is no file of the store."""
+    match = _KEY.fullmatch(key)
+    if match is None:
+        return None
+    algorithm, first, rest, suffix = match.groups()
+    name = _PREFIXES[algorithm] + first + rest
+    try:
+        split_multihash(name)
+    except ValueError:
+        return None
+    return name + (suffix or "")
 
 
 @contextmanager
@@ -160,11 +230,3 @@ def disk_full_as_error(folder: Path, *hiding: type[Exception]) -> Iterator[None]
 def _is_full(folder: Path) -> bool:
     there = next(path for path in (folder, *folder.parents) if path.exists())
     return shutil.disk_usage(there).free < _FULL_BELOW
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -4,7 +4,7 @@ from functools import cached_property
 
 from terralab.catalog.database import Catalog
 from terralab.catalog.settings import Settings
-from terralab.catalog.store import Store
+from terralab.catalog.store import Store, open_store
 from terralab.extensions.schema_store import SchemaStore
 
 
@@ -32,7 +32,7 @@ class Workspace:
     @cached_property
     def store(self) -> Store:
         """Return the asset store."""
-        return Store(self.settings.store_folder)
+        return open_store(self.settings, holds=True)
 
     @cached_property
     def schemas(self) -> SchemaStore:

@@ -25,7 +25,8 @@ from dvc_data.hashfile.meta import Meta
 from dvc_data.hashfile.tree import Tree
 
 from terralab.catalog.errors import AssetCorrupt
-from terralab.catalog.store import disk_full_as_error
+from terralab.catalog.store import TREE_SUFFIX, Store, disk_full_as_error
+from terralab.extensions.checksum import MD5_PREFIX
 
 CHIPS_FOLDER = "chips"
 DVC_FILE = f"{CHIPS_FOLDER}.dvc"
@@ -35,6 +36,10 @@ _CONFIG = """[core]
     check_update = false
 [cache]
     dir = {cache}
+"""
+# Not the default remote: DVC would then want its S3 plugin also where every file is at hand.
+_REMOTE = """['remote "store"']
+    url = {url}
 """
 _LOCAL_CONFIG = """[core]
     site_cache_dir = {site}
@@ -50,11 +55,11 @@ class VersionRepository:
 
     Args:
         folder: where it is.
-        store: the asset store's folder, which becomes DVC's cache.
+        store: the asset store; its folder becomes DVC's cache, and a bucket becomes DVC's remote.
         work: folder for DVC's own state.
     """
 
-    def __init__(self, folder: Path, store: Path, work: Path) -> None:
+    def __init__(self, folder: Path, store: Store, work: Path) -> None:
         self.folder, self.store, self.work = folder, store, work
 
     def write_tree(self, files: Sequence[Mapping[str, Any]]) -> str:
@@ -69,18 +74,16 @@ class VersionRepository:
         Raises:
             AssetCorrupt: a file's bytes are not in the store.
         """
-        tree = Tree()
+        tree, sizes = Tree(), self.store.sizes(MD5_PREFIX + file["md5"] for file in files)
         for file in files:
-            stored = self.store / "files" / "md5" / file["md5"][:2] / file["md5"][2:]
-            if not stored.is_file() or stored.stat().st_size != file["size"]:
+            if sizes.get(MD5_PREFIX + file["md5"]) != file["size"]:
                 raise AssetCorrupt(
-                    f"{file['relpath']}: the bytes {file['md5']} are missing from the store {self.store}"
+                    f"{file['relpath']}: the bytes {file['md5']} are missing from the store {self.store.place}"
                 )
             meta, info = Meta(size=file["size"], md5=file["md5"]), HashInfo("md5", file["md5"])
             tree.add(tuple(file["relpath"].split("/")), meta, info)
         tree.digest()
-        with self._open() as dvc:
-            dvc.cache.local.add(tree.path, tree.fs, tree.oid)
+        self.store.put_bytes(tree.as_bytes(), "tree.json", "md5", TREE_SUFFIX)
         return str(tree.oid)
 
     def commit(self, name: str, tag: str, files: Mapping[str, bytes]) -> str:
@@ -135,8 +138,9 @@ class VersionRepository:
 
     def _config(self) -> str:
         # DVC takes the path as relative to its own folder; so a lab may be moved with all it has.
-        cache = os.path.relpath(self.store.absolute(), (self.folder / ".dvc").absolute())
-        return _CONFIG.format(cache=cache)
+        cache = os.path.relpath(self.store.folder.absolute(), (self.folder / ".dvc").absolute())
+        remote = "" if self.store.place == str(self.store.folder) else _REMOTE.format(url=self.store.place)
+        return _CONFIG.format(cache=cache) + remote
 
     def _read_config(self) -> str | None:
         path = self.folder / ".dvc" / "config"

@@ -74,10 +74,16 @@ def split_files(manifest: dict[str, Any], store: Store, split: str) -> list[Chip
         manifest: of a dataset version.
         store: holds the bytes by MD5.
         split: `train`, `validate` or `test`.
+
+    Raises:
+        AssetCorrupt: a file is not in the store.
     """
-    places = {entry["relpath"]: store.path_of_checksum(MD5_PREFIX + entry["md5"]) for entry in manifest["files"]}
+    names = {entry["relpath"]: MD5_PREFIX + entry["md5"] for entry in manifest["files"]}
     chips = sorted((chip for chip in manifest["chips"] if chip["split"] == split), key=lambda chip: str(chip["id"]))
-    return [ChipFiles(chip["id"], places[chip["image"]], places[chip["mask"]]) for chip in chips]
+    return [
+        ChipFiles(chip["id"], store.open_name(names[chip["image"]]), store.open_name(names[chip["mask"]]))
+        for chip in chips
+    ]
 
 
 class ChipDataset(Dataset[dict[str, Tensor]]):

@@ -149,7 +149,7 @@ def _freeze(
 ) -> Outcome:
     """Write the version into DVC and git, then publish it."""
     settings, files = workspace.settings, content.manifest["files"]
-    repository = VersionRepository(settings.versions_folder, settings.store_folder, settings.work_folder / "dvc")
+    repository = VersionRepository(settings.versions_folder, workspace.store, settings.work_folder / "dvc")
     progress.step("dvc")
     tree = repository.write_tree(files)
     tracked = dvc_file(tree, files)

@@ -20,7 +20,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from terralab.catalog.errors import AssetCorrupt, InvalidRaster, ServiceUnavailable, UnknownName
 from terralab.catalog.settings import Settings
-from terralab.catalog.store import Store, parse_href
+from terralab.catalog.store import open_store, parse_href
 from terralab.extensions.ids import is_valid_id
 
 TIFF_TYPE = "image/tiff"
@@ -77,7 +77,7 @@ class Lookup:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._store = Store(settings.store_folder)
+        self._store = open_store(settings)
         self._pool: ConnectionPool[psycopg.Connection[Any]] | None = None
         self._remembered = lru_cache(maxsize=512)(self._fetch)
         self._intact: set[tuple[str, int, int, int]] = set()

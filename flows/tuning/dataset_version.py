@@ -7,7 +7,6 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from terralab.catalog.errors import AssetCorrupt, InvalidInput, TooFewChips, UnknownName
@@ -147,23 +146,20 @@ def verify_chips(version: DatasetVersion, store: Store, progress: Progress) -> N
     problems = []
     files = version.manifest["files"]
     for done, entry in enumerate(files, start=1):
-        path = path_of_file(store, entry)
-        if not path.is_file():
+        try:
+            path = store.open_name(MD5_PREFIX + entry["md5"])
+        except AssetCorrupt:
             problems.append(f"{entry['relpath']} is missing")
-        elif multihash_of_file(path, "md5") != MD5_PREFIX + entry["md5"]:
-            problems.append(f"{entry['relpath']} differs from its checksum {entry['md5']}")
+        else:
+            if multihash_of_file(path, "md5") != MD5_PREFIX + entry["md5"]:
+                problems.append(f"{entry['relpath']} differs from its checksum {entry['md5']}")
         progress.advance(done, len(files))
     if problems:
         more = f" and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
         raise AssetCorrupt(
-            f"{version.id}: {'; '.join(problems[:_SHOWN])}{more}; restore the files in {store.folder}, "
+            f"{version.id}: {'; '.join(problems[:_SHOWN])}{more}; restore the files in {store.place}, "
             "for instance with `dvc pull`, and repeat the command"
         )
-
-
-def path_of_file(store: Store, entry: dict[str, Any]) -> Path:
-    """Return where the bytes of a manifest's file lie."""
-    return store.path_of_checksum(MD5_PREFIX + str(entry["md5"]))
 
 
 def _find_item(workspace: Workspace, dataset: str, version: str | None) -> dict[str, Any]:

@@ -21,7 +21,7 @@ import rasterio
 from rasterio.windows import Window
 from rasterio.windows import transform as window_transform
 
-from terralab.catalog.store import Store
+from terralab.catalog.folder_store import FolderStore
 from terralab.datasets.chips import Chip, ChipRecipe, cut_chips
 from terralab.datasets.scan import Scan, scan
 from terralab.datasets.scenes import StoredScene, store_scene
@@ -62,7 +62,7 @@ def main() -> None:
     print(json.dumps(result))
 
 
-def prepare(folder: Path, size: int, bands: int) -> tuple[Store, Scan, StoredScene]:
+def prepare(folder: Path, size: int, bands: int) -> tuple[FolderStore, Scan, StoredScene]:
     """Make a scene of correlated noise with labels, and store it as COGs."""
     random = np.random.default_rng(0)
     image = (1500 + 40 * np.cumsum(random.normal(size=(bands, size, size)), axis=2)).clip(1, 10_000).astype(np.uint16)
@@ -82,13 +82,15 @@ def prepare(folder: Path, size: int, bands: int) -> tuple[Store, Scan, StoredSce
             dataset.write(pixels)
     classes = [ClassDefinition(value=value, name=f"c{value}", color="112233") for value in range(2)]
     scanned = scan(paths[:1], paths[1:], classes=classes, bands=[f"band{number}" for number in range(bands)])
-    store = Store(folder / "store")
+    store = FolderStore(folder / "store")
     return store, scanned, store_scene(store, scanned, scanned.pairs[0])
 
 
-def ours(folder: Path, source: Store, scanned: Scan, scene: StoredScene, size: int) -> tuple[list[Chip], Store]:
+def ours(
+    folder: Path, source: FolderStore, scanned: Scan, scene: StoredScene, size: int
+) -> tuple[list[Chip], FolderStore]:
     """Cut the chips into a new store."""
-    store = Store(folder)
+    store = FolderStore(folder)
     recipe = ChipRecipe(
         size, scanned.bands, scanned.data_type, scanned.nodata, scanned.chip_nodata, scanned.padding, scanned.classes
     )
@@ -103,7 +105,7 @@ def ours(folder: Path, source: Store, scanned: Scan, scene: StoredScene, size: i
     return chips, store
 
 
-def naive(store: Store, scene: StoredScene, scanned: Scan, size: int, folder: Path) -> dict[str, Path]:
+def naive(store: FolderStore, scene: StoredScene, scanned: Scan, size: int, folder: Path) -> dict[str, Path]:
     """Write the same chips by a plain loop over windows, and return the files by name."""
     folder.mkdir()
     files = {}
@@ -142,7 +144,7 @@ def naive(store: Store, scene: StoredScene, scanned: Scan, size: int, folder: Pa
     return files
 
 
-def compare(peer: dict[str, Path], chips: list[Chip], store: Store) -> None:
+def compare(peer: dict[str, Path], chips: list[Chip], store: FolderStore) -> None:
     """Check that both made the same files.
 
     Raises:

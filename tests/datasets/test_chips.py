@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rio_cogeo import cog_validate
 
-from terralab.catalog.store import Store
+from terralab.catalog.folder_store import FolderStore
 from terralab.datasets.chips import Chip, ChipRecipe, chip_rows, cut_chips
 from terralab.datasets.grid import chip_windows
 from terralab.datasets.raster_file import read_facts
@@ -48,17 +48,17 @@ def test_rows_of_any_strips_are_the_same_rows(heights: list[int], size: int) -> 
 
 def make(
     write: Write, folder: Path, image: np.ndarray, label: np.ndarray, place: str = "utm north", **profile: Any
-) -> tuple[Store, Scan, StoredScene]:
+) -> tuple[FolderStore, Scan, StoredScene]:
     """Scan and store one scene."""
     names = [f"B{number + 2:02d}" for number in range(len(image))]
     images = [write(folder / "in" / "a_20200101.tif", image, place, names, **profile)]
     labels = [write(folder / "in" / "a_20200101_mask.tif", label[None], place)]
-    store = Store(folder / "store")
+    store = FolderStore(folder / "store")
     scanned = scan(images, labels, classes=CLASSES)
     return store, scanned, store_scene(store, scanned, scanned.pairs[0])
 
 
-def cut(store: Store, scanned: Scan, scene: StoredScene, size: int) -> tuple[list[Chip], int]:
+def cut(store: FolderStore, scanned: Scan, scene: StoredScene, size: int) -> tuple[list[Chip], int]:
     recipe = ChipRecipe(
         size, scanned.bands, scanned.data_type, scanned.nodata, scanned.chip_nodata, scanned.padding, scanned.classes
     )
@@ -73,7 +73,7 @@ def cut(store: Store, scanned: Scan, scene: StoredScene, size: int) -> tuple[lis
 
 
 def reassemble(
-    store: Store, chips: list[Chip], shape: tuple[int, ...], which: str, fill: float, data_type: Any
+    store: FolderStore, chips: list[Chip], shape: tuple[int, ...], which: str, fill: float, data_type: Any
 ) -> np.ndarray:
     """Paste chips back by their ground coordinates alone."""
     whole = np.full(shape, fill, data_type)
@@ -198,7 +198,7 @@ def test_a_label_within_a_thousandth_of_a_pixel_takes_the_images_grid(write_rast
     near = rasterio.Affine(10, 0, 500_000.005, 0, -10, 4_200_000)
     images = [write_raster(tmp_path / "in" / "a_20200101.tif", image, names=["B02"])]
     labels = [write_raster(tmp_path / "in" / "a_20200101_mask.tif", 0 * image, transform=near)]
-    store, scanned = Store(tmp_path / "store"), scan(images, labels, classes=CLASSES)
+    store, scanned = FolderStore(tmp_path / "store"), scan(images, labels, classes=CLASSES)
     scene = store_scene(store, scanned, scanned.pairs[0])
     chips, _ = cut(store, scanned, scene, 16)
     for chip in chips:

@@ -11,7 +11,8 @@ from rasterio.windows import Window
 from terralab.catalog.errors import InvalidRaster, OutOfSpace
 from terralab.catalog.inbox import stage
 from terralab.catalog.settings import Settings
-from terralab.catalog.store import Store, disk_full_as_error
+from terralab.catalog.folder_store import FolderStore
+from terralab.catalog.store import disk_full_as_error
 from terralab.datasets.cog import cog_writer
 from terralab.extensions.raster import Grid
 from tests.small_disk import SmallDisk, small_disk
@@ -54,7 +55,7 @@ def test_a_cog_is_whole_or_an_error_wherever_the_disk_ends(disk: SmallDisk) -> N
 def test_nothing_is_left_of_what_did_not_fit(disk: SmallDisk) -> None:
     disk.empty()
     disk.leave(8192)
-    store = Store(disk.folder)
+    store = FolderStore(disk.folder)
     with pytest.raises(OutOfSpace):
         store.put_bytes(bytes(100_000), "a.bin")
     assert [path for path in disk.folder.rglob("*") if path.is_file()] == [disk.folder / "filling"]

@@ -114,7 +114,7 @@ def stored_path(workspace: Workspace, item: dict[str, Any], relpath: str) -> Pat
     """Return where the bytes of a file of the version lie."""
     manifest = json.loads(workspace.store.open_path(item["assets"]["manifest"]["href"]).read_bytes())
     md5 = next(entry["md5"] for entry in manifest["files"] if entry["relpath"] == relpath)
-    return workspace.store.path_of_checksum("d50110" + md5)
+    return workspace.store.open_name("d50110" + md5)
 
 
 def _stored(workspace: Workspace, relpath: str, content: bytes) -> dict[str, Any]:

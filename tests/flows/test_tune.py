@@ -95,7 +95,7 @@ TRAIN = """
 import json, os, signal, sys
 from pathlib import Path
 
-from terralab.catalog.store import Store
+from terralab.catalog.folder_store import FolderStore
 from terralab.datasets.loaders import Scaling, SegmentationDataModule
 from terralab.extensions.raster import ClassDefinition
 from terralab.flows.tuning.backbones import find_backbone
@@ -105,7 +105,7 @@ from terralab.flows.tuning.recipe import TrainingRecipe
 from terralab.flows.tuning.templates import find_template
 from terralab.flows.tuning.training import seed_all, train
 
-manifest, store, root = json.loads(Path(sys.argv[1]).read_text()), Store(Path(sys.argv[2])), Path(sys.argv[3])
+manifest, store, root = json.loads(Path(sys.argv[1]).read_text()), FolderStore(Path(sys.argv[2])), Path(sys.argv[3])
 recipe = TrainingRecipe(2, 5, 3, 1e-3, 0.01, "ce_dice", False, False, None, "none", 7)
 classes = [ClassDefinition.of_stac(entry) for entry in manifest["classes"]]
 scaling = Scaling([800, 2000, 1500], [100, 900, 800], 0)

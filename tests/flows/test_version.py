@@ -65,7 +65,7 @@ def test_dvc_restores_a_version_byte_by_byte(dataset: Workspace, tmp_path: Path)
     }
     assert sorted(restored) == [file["relpath"] for file in manifest["files"]]
     for file in manifest["files"]:
-        stored = dataset.store.path_of_checksum("d50110" + file["md5"])
+        stored = dataset.store.open_name("d50110" + file["md5"])
         assert restored[file["relpath"]].read_bytes() == stored.read_bytes()
         assert stored.stat().st_size == file["size"]
     assert outcome.produced == [("datasets", "sim-v1-0-0")]
