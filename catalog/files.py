@@ -4,13 +4,17 @@ A file is named by the hash of its bytes, so it may be cached for ever. Users ma
 a way that a browser would run (HTML as a download, everything in a sandbox, no sniffing).
 """
 
-from pathlib import Path, PurePosixPath
+from functools import partial
+from pathlib import PurePosixPath
+from urllib.parse import quote
 
 from fastapi import APIRouter, Request
 from starlette.responses import FileResponse, Response
 
+from terralab.catalog.byte_ranges import ranged_response
 from terralab.catalog.errors import UnknownName
 from terralab.catalog.store import Store
+from terralab.extensions.checksum import split_multihash
 from terralab.extensions.item import COG_TYPE, GEOJSON_TYPE
 
 DOWNLOAD_TYPE = "application/octet-stream"
@@ -47,18 +51,16 @@ def files_router(store: Store) -> APIRouter:
     @router.api_route("/files/{checksum}/{name}", methods=["GET", "HEAD"], response_class=FileResponse)
     def stored_file(checksum: str, name: str, request: Request) -> Response:
         """Answer with the bytes of that multihash, or with the ranges of them that the request asks for."""
-        path = _known_path(store, checksum)
+        size = _known_size(store, checksum)
         tag = f'"{checksum}"'
         if tag in _tags(request.headers.get("if-none-match", "")):
             return Response(status_code=304, headers={**_HEADERS, "ETag": tag})
         media_type, disposition = media_type_of(name)
-        return FileResponse(
-            path,
-            media_type=media_type,
-            headers={**_HEADERS, "ETag": tag},
-            filename=name,
-            content_disposition_type=disposition,
-        )
+        headers = {**_HEADERS, "ETag": tag, "Content-Disposition": f"{disposition}; filename*=utf-8''{quote(name)}"}
+        path = store.local(checksum)
+        if path is not None:
+            return FileResponse(path, media_type=media_type, headers=headers)
+        return ranged_response(request, size, partial(store.pieces, checksum), media_type, headers)
 
     return router
 
@@ -71,14 +73,15 @@ def media_type_of(name: str) -> tuple[str, str]:
     return _DOWNLOADED_TYPES.get(suffix, DOWNLOAD_TYPE), "attachment"
 
 
-def _known_path(store: Store, checksum: str) -> Path:
+def _known_size(store: Store, checksum: str) -> int:
     try:
-        path = store.local(checksum)
+        split_multihash(checksum)
+        size = store.size(checksum)
     except ValueError as error:
         raise UnknownName(str(error)) from error
-    if path is None:
+    if size is None:
         raise UnknownName(f"the store has no file with checksum {checksum}")
-    return path
+    return size
 
 
 def _tags(header: str) -> list[str]:

@@ -9,9 +9,9 @@ import rasterio
 from rasterio.windows import Window
 
 from terralab.catalog.errors import InvalidRaster, OutOfSpace
+from terralab.catalog.folder_store import FolderStore
 from terralab.catalog.inbox import stage
 from terralab.catalog.settings import Settings
-from terralab.catalog.folder_store import FolderStore
 from terralab.catalog.store import disk_full_as_error
 from terralab.datasets.cog import cog_writer
 from terralab.extensions.raster import Grid
