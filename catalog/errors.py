@@ -13,6 +13,7 @@ LabError
 │   └── KeyReused           an idempotency key that came with another body before
 ├── AlreadyExists           the name is taken by something else
 ├── Changed                 it is no longer what the caller saw (a stale ETag)
+├── ConditionMissing        the change must say what the caller saw (If-Match), and does not
 ├── NotAuthenticated        the caller must say who it is, or the token does not hold
 ├── NotAllowed              the caller may not do that
 ├── TooManyRequests         one caller asks for more than its share
@@ -24,16 +25,25 @@ LabError
 """
 
 from difflib import get_close_matches
+from typing import Any
 
 
 class LabError(Exception):
     """Base of all errors that the lab raises on purpose.
+
+    Args:
+        message: what is wrong, where, and what to do.
+        members: what programs need to know besides, as JSON: further members of a problem document.
 
     Attributes:
         code: stable, machine-readable name.
     """
 
     code = "lab_error"
+
+    def __init__(self, message: str = "", **members: Any) -> None:
+        super().__init__(message)
+        self.members = members
 
 
 class InvalidInput(LabError):
@@ -113,6 +123,12 @@ class Changed(LabError):
     """It is no longer what the caller saw."""
 
     code = "changed"
+
+
+class ConditionMissing(LabError):
+    """The change must say what the caller saw."""
+
+    code = "condition_missing"
 
 
 class NotAuthenticated(LabError):

@@ -17,6 +17,7 @@ from terralab.catalog.errors import (
     AlreadyExists,
     AssetCorrupt,
     Changed,
+    ConditionMissing,
     InvalidInput,
     InvalidItem,
     KeyReused,
@@ -43,6 +44,7 @@ STATUS_OF_ERROR: dict[type[LabError], HTTPStatus] = {
     UnknownName: HTTPStatus.NOT_FOUND,
     AlreadyExists: HTTPStatus.CONFLICT,
     Changed: HTTPStatus.PRECONDITION_FAILED,
+    ConditionMissing: HTTPStatus.PRECONDITION_REQUIRED,
     NotAuthenticated: HTTPStatus.UNAUTHORIZED,
     NotAllowed: HTTPStatus.FORBIDDEN,
     TooManyRequests: HTTPStatus.TOO_MANY_REQUESTS,
@@ -119,7 +121,7 @@ async def _on_lab_error(request: Request, error: Exception) -> JSONResponse:
     status = status_of(error)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         _LOG.error("%s %s: %s", request.method, request.url.path, error)
-    return problem(request, status, error.code, str(error))
+    return problem(request, status, error.code, str(error), **error.members)
 
 
 async def _on_http_error(request: Request, error: Exception) -> JSONResponse:

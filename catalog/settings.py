@@ -77,6 +77,9 @@ class ApiSettings(BaseSettings):
     read_timeout_s: float = Field(default=10.0, gt=0, description="Longest time of one database query, seconds.")
     write_timeout_s: float = Field(default=60.0, gt=0, description="Longest time of one write, seconds.")
     lock_timeout_s: float = Field(default=2.0, gt=0, description="Longest wait for a database lock, seconds.")
+    require_if_match: bool = Field(
+        default=False, description="Whether a change of what is stored must say by If-Match what the caller saw."
+    )
     cors_origins: str = Field(default="*", description="Origins (separated by ',') whose pages may call the API.")
     trusted_proxies: str = Field(
         default="", description="Addresses (separated by ',') of proxies whose forwarded headers are believed."
