@@ -1,6 +1,6 @@
 # The commands of the project; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench docs lock format
+.PHONY: help setup demo browser test check bench docs lock format
 python := .venv/bin/python
 SHELL := /bin/bash
 
@@ -13,6 +13,9 @@ setup: ## install Python packages and PostGIS where they are missing
 
 demo: setup ## start the lab, run the main job on simulated scenes, print the links
 	@.venv/bin/terralab demo
+
+browser: ## build STAC Browser from npm, for /browser
+	@infra/setup/stac_browser.sh
 
 test: setup ## run all tests
 	@infra/setup/browser.sh

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from terralab.catalog.addresses import Mounted, PublicAddress
 from terralab.catalog.api_reference import reference_of
+from terralab.catalog.browser import browser_router
 from terralab.catalog.files import files_router
 from terralab.catalog.health import health_router
 from terralab.catalog.item_page import item_page_router
@@ -63,6 +64,7 @@ def create_app(settings: Settings | None = None, mounts: Mapping[str, FastAPI] |
     app.include_router(item_page_router(workspace, TILES in parts))
     app.include_router(lineage_router(workspace))
     app.include_router(files_router(workspace.store))
+    app.include_router(browser_router(settings))
     app.include_router(health_router(workspace))
     app.add_api_route("/static/style.css", stylesheet, include_in_schema=False)
     app.add_api_route("/static/icon.svg", icon, include_in_schema=False)

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from terralab.catalog.addresses import web_base
+from terralab.catalog.browser import has_browser, item_address
 from terralab.catalog.lineage import Graph, lineage
 from terralab.catalog.lineage_api import Name
 from terralab.catalog.pages import render_page
@@ -38,7 +39,8 @@ def item_page_router(workspace: Workspace, tiles: bool) -> APIRouter:
         shared = (workspace.catalog.find_collection(collection) or {}).get("renders") or {}
         renders = (renders_of(found) or shared) if tiles else {}
         graph = lineage(workspace.catalog, collection, item)
-        return render_page("item.html", base, **page_content(found, renders, graph, base))
+        browser = item_address(collection, item, base) if has_browser(workspace.settings) else None
+        return render_page("item.html", base, browser=browser, **page_content(found, renders, graph, base))
 
     return router
 

@@ -8,6 +8,8 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from terralab.catalog.addresses import web_base
+from terralab.catalog.browser import PATH as BROWSER
+from terralab.catalog.browser import has_browser
 from terralab.catalog.database import Catalog
 from terralab.catalog.lineage import read_items
 from terralab.catalog.pages import render_page
@@ -87,6 +89,7 @@ def landing_content(workspace: Workspace, base: str, tiles: bool) -> dict[str, A
         "links": {
             "stac": f"{base}/stac/",
             "api": f"{base}/stac/api.html",
+            **({"browser": f"{base}{BROWSER}/"} if has_browser(workspace.settings) else {}),
             **({"tiles": f"{base}/tiles/api.html"} if tiles else {}),
             "prefect": workspace.settings.prefect.url,
         },
