@@ -7,11 +7,13 @@ crash at any point leaves nothing visible without its bytes.
 from collections.abc import Sequence
 from typing import Any
 
-from terralab.catalog.errors import AssetCorrupt, InvalidItem
+from terralab.catalog.errors import InvalidItem
 from terralab.catalog.store import HREF_SCHEME
+from terralab.catalog.stored_bytes import require_bytes
+from terralab.catalog.validation import refuse_invalid
 from terralab.catalog.workspace import Workspace
-
-_SHOWN_PROBLEMS = 5
+from terralab.catalog.writing import write_items
+from terralab.catalog.writing_collections import write_collections
 
 
 def publish(
@@ -28,24 +30,24 @@ def publish(
         How many items were new or changed; publishing the same again gives 0.
 
     Raises:
-        InvalidItem: an object breaks an official schema or the lab's own.
+        InvalidItem: an object breaks an official schema, a rule of the catalog or the lab's profile.
         AssetCorrupt: an asset's bytes are missing or have another size.
     """
     for document in (*collections, *items):
-        problems = workspace.schemas.problems(document)
-        if problems:
-            shown = "; ".join(str(problem) for problem in problems[:_SHOWN_PROBLEMS])
-            raise InvalidItem(f"{document['id']} is not valid STAC: {shown}")
+        refuse_invalid(workspace, document)
     for item in items:
-        for key, asset in item["assets"].items():
-            _check_bytes(workspace, f"{item['collection']}/{item['id']}, asset {key!r}", asset)
-    return workspace.catalog.write(collections, items)
+        _refuse_outside(item)
+    with workspace.catalog.connection() as connection:
+        require_bytes(connection, workspace.store, (*collections, *items))
+        write_collections(connection, collections)
+        written = write_items(connection, items) if items else []
+    return sum(entry.change != "unchanged" for entry in written)
 
 
-def _check_bytes(workspace: Workspace, where: str, asset: dict[str, Any]) -> None:
-    href = str(asset["href"])
-    if not href.startswith(HREF_SCHEME):
-        raise InvalidItem(f"{where}: {href!r} is not in the asset store; store the file before publishing")
-    found = workspace.store.open_path(href).stat().st_size
-    if found != asset["file:size"]:
-        raise AssetCorrupt(f"{where}: file:size says {asset['file:size']} bytes, the store holds {found}")
+def _refuse_outside(item: dict[str, Any]) -> None:
+    for key, asset in item["assets"].items():
+        if not str(asset["href"]).startswith(HREF_SCHEME):
+            raise InvalidItem(
+                f"{item['collection']}/{item['id']}, asset {key!r}: {asset['href']!r} is not in the asset store; store"
+                " the file before publishing"
+            )

@@ -2,10 +2,12 @@
 
 from functools import cached_property
 
+from terralab.catalog.access.reading import Reading
 from terralab.catalog.database import Catalog
+from terralab.catalog.errors import SetupProblem
 from terralab.catalog.settings import Settings
 from terralab.catalog.store import Store, open_store
-from terralab.extensions.schema_store import SchemaStore
+from terralab.extensions.schema_store import InvalidSchemaStore, SchemaStore
 
 
 class Workspace:
@@ -30,11 +32,23 @@ class Workspace:
         return Catalog(self._database_url or self.settings.database_url)
 
     @cached_property
+    def reading(self) -> Reading:
+        """Return the catalog as its callers may see it."""
+        return Reading(self.catalog)
+
+    @cached_property
     def store(self) -> Store:
         """Return the asset store."""
         return open_store(self.settings, holds=True)
 
     @cached_property
     def schemas(self) -> SchemaStore:
-        """Return the schema store."""
-        return SchemaStore(self.settings.schemas_folder, self.settings.lab.fetch_schemas)
+        """Return the schema store.
+
+        Raises:
+            SetupProblem: its index cannot be read.
+        """
+        try:
+            return SchemaStore(self.settings.schemas_folder, self.settings.lab.fetch_schemas)
+        except InvalidSchemaStore as error:
+            raise SetupProblem(str(error)) from error

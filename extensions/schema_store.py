@@ -1,20 +1,26 @@
-"""Validation of items and collections by the official JSON Schemas, without a network once the schemas are there.
+"""Official JSON Schemas of STAC by their URLs, without a network once they are there.
 
 The store is a folder of schema files with an `index.json` (URL → file name). What the folder lacks is fetched once from
 the schema's own address, where the caller allows it, and kept.
 """
 
 import json
-from dataclasses import dataclass
-from functools import cached_property
+import logging
+import os
+import re
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 import httpx
-from jsonschema_rs import Draft7Validator, ValidationError
+from jsonschema_rs import Draft7Validator, ReferencingError
+from jsonschema_rs import ValidationError as InvalidSchema
 from pystac.validation.local_validator import get_local_schema_cache
 
 from terralab.extensions.lab import SCHEMA_URI, load_schema
+from terralab.extensions.problem import Problem
+from terralab.extensions.schema_problem import schema_problem
 
 # MLM refers to classification 1.1.0, which the 2.0.0 document also describes.
 _ALIASES = {
@@ -22,113 +28,181 @@ _ALIASES = {
         "https://stac-extensions.github.io/classification/v2.0.0/schema.json"
     ),
 }
-_CORE = {
-    "Feature": "https://schemas.stacspec.org/v1.1.0/item-spec/json-schema/item.json",
-    "Collection": "https://schemas.stacspec.org/v1.1.0/collection-spec/json-schema/collection.json",
+_CORE_PATHS = {
+    "Feature": "item-spec/json-schema/item.json",
+    "Collection": "collection-spec/json-schema/collection.json",
 }
+_OWN_VERSION = "1.1.0"
+# A document names its schemas; the lab must not be led to fetch from just anywhere.
+_SCHEMA_HOSTS = {"stac-extensions.github.io", "schemas.stacspec.org", "proj.org", "geojson.org"}
+_MAX_BYTES = 2_000_000
+_LOG = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class SchemaProblem:
-    """One broken rule: where in the document, what is wrong, and the schema that says so."""
-
-    where: str
-    message: str
-    schema: str
-
-    def __str__(self) -> str:
-        return f"{self.where}: {self.message} ({self.schema})"
+class InvalidSchemaStore(ValueError):
+    """The folder of schemas is not as it must be; the message names the file."""
 
 
 class SchemaStore:
-    """Schemas by URL.
+    """Schemas by URL, compiled once each.
 
     Args:
         folder: where schema files and their `index.json` are; None for the packaged ones alone.
         fetch: whether a missing schema may be fetched from its address.
+
+    Raises:
+        InvalidSchemaStore: `index.json` is not an object of URL → file name.
     """
 
     def __init__(self, folder: Path | None = None, fetch: bool = False) -> None:
         self.folder = folder
         self.fetch = fetch
-        self._validators: dict[str, Draft7Validator] = {}
-
-    @cached_property
-    def _packaged(self) -> dict[str, dict[str, Any]]:
         core = {url.rstrip("#"): schema for url, schema in get_local_schema_cache().items()}
-        return {**core, SCHEMA_URI: load_schema()}
-
-    @cached_property
-    def _index(self) -> dict[str, str]:
-        path = self.folder / "index.json" if self.folder else None
-        return cast(dict[str, str], json.loads(path.read_text())) if path and path.is_file() else {}
+        self._packaged: dict[str, dict[str, Any]] = {**core, SCHEMA_URI: load_schema()}
+        self._index = _read_index(folder) if folder else {}
+        self._validators: dict[str, Draft7Validator | None] = {}
+        self._absent: set[str] = set()
+        self._references: dict[str, set[str]] = {}
 
     def schema(self, url: str) -> dict[str, Any] | None:
-        """Return the schema at `url`, or None where it is not to be had."""
+        """Return the schema at `url`, or None where it is not to be had.
+
+        Raises:
+            InvalidSchemaStore: the file that the index names for it cannot be read as a schema.
+        """
         url = url.rstrip("#")
         if url in self._packaged:
             return self._packaged[url]
         for name in (url, _ALIASES.get(url)):
             if name and self.folder and name in self._index:
-                return cast(dict[str, Any], json.loads((self.folder / self._index[name]).read_text()))
-        return self._fetched(url) if self.fetch else None
+                return _read_schema(self.folder / self._index[name])
+        if url in self._absent:
+            return None
+        schema = _older_core(url, self._packaged) or (self._fetched(url) if self.fetch else None)
+        if schema is None:
+            self._absent.add(url)
+        return schema
 
     def missing(self, document: dict[str, Any]) -> list[str]:
-        """Return the extensions of `document` whose schemas the store does not have."""
-        return [url for url in document.get("stac_extensions", []) if self.schema(url) is None]
+        """Return the URLs of schemas that a check of `document` needs and the store does not have.
 
-    def problems(self, document: dict[str, Any]) -> list[SchemaProblem]:
+        These are extensions that it declares, and schemas that those refer to: their rules are not checked.
+        """
+        urls = _declared(document)
+        found = [url for url in urls if self.validator(url) is None]
+        for url in urls:
+            found.extend(sorted(self._references.get(url, ())))
+        return list(dict.fromkeys(found))
+
+    def problems(self, document: dict[str, Any]) -> list[Problem]:
         """Check an item or collection by every schema that the store has.
 
         Returns:
             The broken rules, empty where the document is valid. Schemas that are not to be had are not rules; ask
             `missing` for them.
         """
-        urls = [_CORE[document["type"]], *document.get("stac_extensions", [])]
-        found: list[SchemaProblem] = []
-        for url in urls:
-            validator = self._validator(url)
-            if validator is None:
-                continue
-            for error in validator.iter_errors(document):
-                cause = _cause(error)
-                where = "/".join(str(part) for part in cause.instance_path) or "(document)"
-                found.append(SchemaProblem(where, cause.message[:300], url))
-        return found
+        found: list[Problem] = []
+        for url in (core_url(document), *_declared(document)):
+            validator = self.validator(url)
+            if validator is not None and not validator.is_valid(document):
+                found.extend(schema_problem(error, url) for error in validator.iter_errors(document))
+        return list(dict.fromkeys(found))
 
-    def _validator(self, url: str) -> Draft7Validator | None:
+    def validator(self, url: str) -> Draft7Validator | None:
+        """Return the compiled schema at `url`, None where it is not to be had."""
         if url not in self._validators:
-            schema = self.schema(url)
-            if schema is None:
-                return None
-            self._validators[url] = Draft7Validator(schema, retriever=self._referenced)
+            self._validators[url] = self._compiled(url)
         return self._validators[url]
 
-    def _referenced(self, url: str) -> dict[str, Any]:
+    def _compiled(self, url: str) -> Draft7Validator | None:
         schema = self.schema(url)
         if schema is None:
-            # A rule that refers to a schema the store lacks cannot be checked; it accepts everything.
-            return {}
-        return schema
+            return None
+        absent = self._references.setdefault(url, set())
+
+        def referenced(target: str) -> dict[str, Any]:
+            found = self.schema(target)
+            if found is None:
+                # What it says cannot be checked and so accepts everything; `missing` names it.
+                absent.add(target.rstrip("#"))
+            return found or {}
+
+        try:
+            return Draft7Validator(schema, retriever=referenced)
+        except (InvalidSchema, ReferencingError, ValueError) as error:
+            raise InvalidSchemaStore(f"the schema {url} cannot be used: {str(error).splitlines()[0]}") from error
 
     def _fetched(self, url: str) -> dict[str, Any] | None:
-        try:
-            answer = httpx.get(url, timeout=10, follow_redirects=True)
-            answer.raise_for_status()
-        except httpx.HTTPError:
+        if urlsplit(url).scheme != "https" or urlsplit(url).hostname not in _SCHEMA_HOSTS:
             return None
-        schema = cast(dict[str, Any], answer.json())
-        if self.folder:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            name = url.split("://", 1)[1].replace("/", "_")
-            (self.folder / name).write_text(json.dumps(schema))
-            self._index[url] = name
-            (self.folder / "index.json").write_text(json.dumps(self._index, indent=1))
-        return schema
+        try:
+            answer = httpx.get(url, timeout=10)
+            answer.raise_for_status()
+            schema = json.loads(answer.text[:_MAX_BYTES])
+        except (httpx.HTTPError, ValueError) as error:
+            _LOG.warning("the schema %s cannot be fetched: %s", url, error)
+            return None
+        if not isinstance(schema, dict):
+            return None
+        self._keep(url, schema)
+        return cast(dict[str, Any], schema)
+
+    def _keep(self, url: str, schema: dict[str, Any]) -> None:
+        if self.folder is None:
+            self._packaged[url] = schema
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        readable = re.sub(r"[^A-Za-z0-9.-]+", "_", url.split("://", 1)[1])[:100]
+        name = f"{readable.removesuffix('.json')}-{sha256(url.encode()).hexdigest()[:8]}.json"
+        _write(self.folder / name, schema)
+        # Another process may have kept other schemas meanwhile.
+        self._index = {**_read_index(self.folder), **self._index, url: name}
+        _write(self.folder / "index.json", self._index)
 
 
-def _cause(error: ValidationError) -> ValidationError:
-    """Follow `oneOf` and `anyOf` to the broken rule that lies deepest, the branch that came closest to valid."""
-    while branches := getattr(error.kind, "context", None):
-        error = max((inner for branch in branches for inner in branch), key=lambda inner: len(inner.instance_path))
-    return error
+def core_url(document: dict[str, Any]) -> str:
+    """Return the URL of the core schema of an item or a collection, by its type and version."""
+    return f"https://schemas.stacspec.org/v{document.get('stac_version')}/{_CORE_PATHS[document['type']]}"
+
+
+def _declared(document: dict[str, Any]) -> list[str]:
+    declared = document.get("stac_extensions")
+    return [url for url in declared if isinstance(url, str)] if isinstance(declared, list) else []
+
+
+def _older_core(url: str, packaged: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
+    """Return the schema of STAC 1.0.0 where only that of 1.1.0 is there: 1.1.0 adds fields and takes none away."""
+    newer = packaged.get(url.replace("/v1.0.0/", f"/v{_OWN_VERSION}/"))
+    if newer is None or "/v1.0.0/" not in url:
+        return None
+    text = json.dumps(newer).replace(f'"const": "{_OWN_VERSION}"', '"const": "1.0.0"')
+    return cast(dict[str, Any], json.loads(text))
+
+
+def _read_index(folder: Path) -> dict[str, str]:
+    path = folder / "index.json"
+    if not path.is_file():
+        return {}
+    try:
+        index = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InvalidSchemaStore(f"{path} cannot be read as JSON: {error}") from error
+    if not isinstance(index, dict) or not all(isinstance(name, str) for name in index.values()):
+        raise InvalidSchemaStore(f"{path} must be one JSON object of schema URL → file name")
+    return cast(dict[str, str], index)
+
+
+def _read_schema(path: Path) -> dict[str, Any]:
+    try:
+        schema = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InvalidSchemaStore(f"{path}, which index.json names, cannot be read as JSON: {error}") from error
+    if not isinstance(schema, dict):
+        raise InvalidSchemaStore(f"{path} is not a JSON Schema")
+    return cast(dict[str, Any], schema)
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    aside.replace(path)

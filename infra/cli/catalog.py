@@ -34,7 +34,7 @@ def validate(
     if as_json:
         print_json({"valid": not found, "problems": [vars(problem) for problem in found]})
     elif found:
-        print_table(("where", "message", "schema"), [(each.where, each.message, each.schema) for each in found])
+        print_table(("where", "message", "rule"), [(each.where, each.message, each.rule) for each in found])
     else:
         say(f"{item} is valid")
     if found:
