@@ -95,6 +95,23 @@ def read_filter(principal: Principal) -> dict[str, Any] | None:
     return {"op": "or", "args": choices}
 
 
+def guarded_filter(
+    principal: Principal, hidden: Collection[str], expression: Mapping[str, Any] | None = None
+) -> dict[str, Any] | None:
+    """Return a search's filter with the policy in it, as CQL2 JSON; None where nothing is filtered.
+
+    Args:
+        principal: the caller.
+        hidden: ids of the collections that it may not read, from `CollectionAccess.hidden_from`.
+        expression: what the caller asks for, CQL2 JSON.
+    """
+    parts = [dict(part) for part in (read_filter(principal), expression) if part is not None]
+    if hidden:
+        within = {"op": "in", "args": [{"property": "collection"}, sorted(hidden)]}
+        parts.append({"op": "not", "args": [within]})
+    return {"op": "and", "args": parts} if len(parts) > 1 else next(iter(parts), None)
+
+
 def readable_sql(principal: Principal, table: str) -> tuple[str, dict[str, Any]]:
     """Return the same as an SQL condition on the columns owner, visibility and project, with its named parameters.
 

@@ -11,3 +11,11 @@ CREATE TABLE IF NOT EXISTS lab.api_keys (
     revoked timestamptz,
     last_used timestamptz                -- to the hour
 );
+
+-- Who uploaded which file: its bytes are known to that user, whoever else refers to them.
+CREATE TABLE IF NOT EXISTS lab.uploads (
+    checksum text NOT NULL,
+    owner text NOT NULL,
+    at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (checksum, owner)
+);

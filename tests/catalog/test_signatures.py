@@ -1,9 +1,10 @@
 """Signed addresses: they hold for one file and a short time, and nothing about them can be changed."""
 
+import json
 from multiprocessing import get_context
 from pathlib import Path
 from time import time
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,7 @@ from terralab.catalog.access import signatures
 from terralab.catalog.access.secret_files import SIGNING_KEY, kept_secret
 from terralab.catalog.access.signatures import Signer
 from terralab.catalog.errors import ServiceUnavailable
+from terralab.catalog.rendering import rendered, served
 
 CHECKSUM = "1220" + "ab" * 32
 
@@ -90,3 +92,38 @@ def test_a_home_that_cannot_be_written_is_no_bare_error(tmp_path: Path) -> None:
     (tmp_path / "secrets").write_text("a file")
     with pytest.raises(ServiceUnavailable):
         Signer(tmp_path / "secrets", 900).query(CHECKSUM)
+
+
+def test_only_addresses_that_the_lab_made_are_signed(signer: Signer) -> None:
+    mine, other = CHECKSUM, "1220" + "cd" * 32
+    item = {
+        "type": "Feature",
+        "id": "a",
+        "collection": "c",
+        "geometry": None,
+        "properties": {"datetime": "2020-01-01T00:00:00Z", "text": f"\x01/files/{other}/x"},
+        "links": [{"rel": "x", "href": f"../files/{other}/x"}, {"rel": "y", "href": f"http://lab/files/{other}/x"}],
+        "assets": {
+            "image": {"href": f"asset://{mine}/a b.tif"},
+            "elsewhere": {"href": f"http://lab/files/{other}/x"},
+            "mark": {"href": f"\x01/files/{other}/x"},
+            "relative": {"href": f"files/{other}/x"},
+        },
+    }
+    body = rendered(item, None)
+    signed = json.loads(served(signer.sign_body(body), "http://lab"))
+    plain = json.loads(served(body, "http://lab"))
+    address = signed["assets"]["image"].pop("href")
+    assert address.startswith(plain["assets"]["image"].pop("href") + "?expires=")
+    assert signer.verify(mine, dict(parse_qsl(urlsplit(address).query)))
+    assert signed == plain
+    assert signer.file_url(f"asset://{mine}/a b.tif", "http://lab") == address
+    assert signer.file_url("http://elsewhere/x", "http://lab") == "http://elsewhere/x"
+
+
+def test_the_period_changes_with_the_addresses(signer: Signer, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = set()
+    for second in range(0, 2000, 50):
+        monkeypatch.setattr(signatures, "time", lambda second=second: 1.7e9 + second)
+        seen.add((signer.period(), signer.query(CHECKSUM)))
+    assert len(seen) == len({period for period, _ in seen}) == len({query for _, query in seen}) > 3
