@@ -1,7 +1,8 @@
 """Stored files over HTTP, with range requests, so that an asset opens from any machine.
 
 A file is named by the hash of its bytes, so it may be cached for ever. Users made the bytes: nothing is ever served in
-a way that a browser would run (HTML as a download, everything in a sandbox, no sniffing).
+a way that a browser would run (HTML as a download, everything in a sandbox, no sniffing). A file may be read by who may
+read an item or a collection that refers to it, and for a while by who has a signed address.
 """
 
 from functools import partial
@@ -11,6 +12,9 @@ from urllib.parse import quote
 from fastapi import APIRouter, Request
 from starlette.responses import FileResponse, Response
 
+from terralab.catalog.access.file_access import FileAccess
+from terralab.catalog.access.requests import Reader
+from terralab.catalog.access.signatures import Signer
 from terralab.catalog.byte_ranges import ranged_response
 from terralab.catalog.errors import UnknownName
 from terralab.catalog.store import Store
@@ -36,27 +40,38 @@ SHOWN_TYPES = {
     ".dvc": "text/yaml; charset=utf-8",
 }
 _DOWNLOADED_TYPES = {".svg": "image/svg+xml", ".parquet": "application/vnd.apache.parquet"}
+_FOR_EVER = "max-age=31536000, immutable"
 _HEADERS = {
-    "Cache-Control": "public, max-age=31536000, immutable",
     "Content-Security-Policy": "default-src 'none'; sandbox",
     "X-Content-Type-Options": "nosniff",
     "Cross-Origin-Resource-Policy": "cross-origin",
 }
 
 
-def files_router(store: Store) -> APIRouter:
-    """Return the route `/files/{checksum}/{name}` over a store."""
+def files_router(store: Store, access: FileAccess, signer: Signer) -> APIRouter:
+    """Return the route `/files/{checksum}/{name}` over a store.
+
+    Args:
+        store: where the bytes are.
+        access: says who may read them.
+        signer: checks signed addresses.
+    """
     router = APIRouter(tags=["files"])
 
     @router.api_route("/files/{checksum}/{name}", methods=["GET", "HEAD"], response_class=FileResponse)
-    def stored_file(checksum: str, name: str, request: Request) -> Response:
+    def stored_file(checksum: str, name: str, request: Request, caller: Reader) -> Response:
         """Answer with the bytes of that multihash, or with the ranges of them that the request asks for."""
+        signed = signer.verify(checksum, request.query_params)
         size = _known_size(store, checksum)
+        if not signed and not access.may_read(caller, checksum):
+            raise _unknown(checksum)
         tag = f'"{checksum}"'
+        # What anybody may read may lie in caches of many; an answer to a token is made private by `Authenticate`.
+        base = {**_HEADERS, "ETag": tag, "Cache-Control": f"{'private' if signed else 'public'}, {_FOR_EVER}"}
         if tag in _tags(request.headers.get("if-none-match", "")):
-            return Response(status_code=304, headers={**_HEADERS, "ETag": tag})
+            return Response(status_code=304, headers=base)
         media_type, disposition = media_type_of(name)
-        headers = {**_HEADERS, "ETag": tag, "Content-Disposition": f"{disposition}; filename*=utf-8''{quote(name)}"}
+        headers = {**base, "Content-Disposition": f"{disposition}; filename*=utf-8''{quote(name)}"}
         path = store.local(checksum)
         if path is not None:
             return FileResponse(path, media_type=media_type, headers=headers)
@@ -80,8 +95,12 @@ def _known_size(store: Store, checksum: str) -> int:
     except ValueError as error:
         raise UnknownName(str(error)) from error
     if size is None:
-        raise UnknownName(f"the store has no file with checksum {checksum}")
+        raise _unknown(checksum)
     return size
+
+
+def _unknown(checksum: str) -> UnknownName:
+    return UnknownName(f"the store has no file with checksum {checksum}")
 
 
 def _tags(header: str) -> list[str]:

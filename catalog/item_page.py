@@ -6,11 +6,13 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from terralab.catalog.access.requests import Reader
 from terralab.catalog.addresses import web_base
 from terralab.catalog.browser import has_browser, item_address
 from terralab.catalog.lineage import Graph, lineage
 from terralab.catalog.lineage_api import Name
 from terralab.catalog.pages import render_page
+from terralab.catalog.readable import readable_item
 from terralab.catalog.served_items import file_url, map_links, renders_of, thumbnail_url
 from terralab.catalog.workspace import Workspace
 from terralab.extensions.lab import (
@@ -32,15 +34,16 @@ def item_page_router(workspace: Workspace, tiles: bool) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/items/{collection}/{item}")
-    def item_page(collection: Name, item: Name, request: Request) -> Response:
+    def item_page(collection: Name, item: Name, request: Request, caller: Reader) -> Response:
         """Answer with the page of an item."""
         base = web_base(request)
-        found = workspace.catalog.item(collection, item)
+        found = readable_item(workspace.catalog, collection, item, caller)
         shared = (workspace.catalog.find_collection(collection) or {}).get("renders") or {}
         renders = (renders_of(found) or shared) if tiles else {}
-        graph = lineage(workspace.catalog, collection, item)
+        graph = lineage(workspace.catalog, collection, item, principal=caller)
         browser = item_address(collection, item, base) if has_browser(workspace.settings) else None
-        return render_page("item.html", base, browser=browser, **page_content(found, renders, graph, base))
+        shown = workspace.views.of(caller).addressed(found, base)
+        return render_page("item.html", base, browser=browser, **page_content(shown, renders, graph, base))
 
     return router
 
@@ -49,7 +52,7 @@ def page_content(item: Mapping[str, Any], renders: Mapping[str, Any], graph: Gra
     """Return what the page of an item shows.
 
     Args:
-        item: stored item.
+        item: stored item, the addresses of its files signed where that is needed.
         renders: how its rasters are shown; empty where no tiles are served.
         graph: its provenance.
         base: address of the web process.

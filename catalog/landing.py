@@ -7,11 +7,12 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
+from terralab.catalog.access.principal import Principal
+from terralab.catalog.access.requests import Reader
+from terralab.catalog.access.views import View
 from terralab.catalog.addresses import web_base
 from terralab.catalog.browser import PATH as BROWSER
 from terralab.catalog.browser import has_browser
-from terralab.catalog.database import Catalog
-from terralab.catalog.lineage import read_items
 from terralab.catalog.pages import render_page
 from terralab.catalog.served_items import map_links, renders_of, thumbnail_url
 from terralab.catalog.workspace import Workspace
@@ -63,10 +64,10 @@ def landing_router(workspace: Workspace, tiles: bool) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/")
-    def landing(request: Request) -> Response:
+    def landing(request: Request, caller: Reader) -> Response:
         """Answer with the landing page, or the same as JSON where the client asks for that."""
         base = web_base(request)
-        content = landing_content(workspace, base, tiles)
+        content = landing_content(workspace, caller, base, tiles)
         if wants_json(request):
             return JSONResponse(content)
         return render_page("landing.html", base, **content)
@@ -74,17 +75,17 @@ def landing_router(workspace: Workspace, tiles: bool) -> APIRouter:
     return router
 
 
-def landing_content(workspace: Workspace, base: str, tiles: bool) -> dict[str, Any]:
-    """Return what the landing page shows, as JSON values."""
-    catalog = workspace.catalog
-    counts = catalog.counts()
+def landing_content(workspace: Workspace, caller: Principal, base: str, tiles: bool) -> dict[str, Any]:
+    """Return what the landing page shows a caller, as JSON values."""
+    view = workspace.views.of(caller)
+    counts = view.counts()
     order = [kind.value for kind in Kind]
-    runs = latest_runs(catalog)
-    renders = {entry["id"]: entry.get("renders") or {} for entry in catalog.collections()} if tiles else None
+    runs = latest_runs(view)
+    renders = {entry["id"]: entry.get("renders") or {} for entry in view.collections()} if tiles else None
     return {
         "title": "TerraLab",
         "counts": dict(sorted(counts.items(), key=lambda entry: (*_place(order, entry[0]), entry[0]))),
-        "items": [asdict(card) for card in latest_items(catalog, runs, renders, base)],
+        "items": [asdict(card) for card in latest_items(view, runs, renders, base)],
         "runs": [_run_row(run, base) for run in runs[:SHOWN_RUNS]],
         "links": {
             "stac": f"{base}/stac/",
@@ -96,19 +97,17 @@ def landing_content(workspace: Workspace, base: str, tiles: bool) -> dict[str, A
     }
 
 
-def latest_runs(catalog: Catalog) -> list[dict[str, Any]]:
+def latest_runs(view: View) -> list[dict[str, Any]]:
     """Return the runs that started last, newest first."""
     newest_first = [{"field": STARTED_PROP, "direction": "desc"}]
-    return list(catalog.search(limit=_READ_RUNS, collections=[RUNS_COLLECTION], sortby=newest_first))
+    return list(view.search(limit=_READ_RUNS, collections=[RUNS_COLLECTION], sortby=newest_first))
 
 
-def latest_items(
-    catalog: Catalog, runs: list[dict[str, Any]], renders: Mapping[str, Any] | None, base: str
-) -> list[Card]:
+def latest_items(view: View, runs: list[dict[str, Any]], renders: Mapping[str, Any] | None, base: str) -> list[Card]:
     """Return what `runs` made, newest first, and where that is little, the newest data of the catalog.
 
     Args:
-        catalog: where to look.
+        view: the catalog as the caller sees it.
         runs: newest first.
         renders: render presets by collection; None where no tiles are served.
         base: address of the web process.
@@ -120,13 +119,14 @@ def latest_items(
                 collection, item = link["href"].split("/")[1::2]
                 made.setdefault(f"{collection}/{item}", run["properties"].get(FINISHED_PROP))
     names = list(made)[:SHOWN_ITEMS]
-    items = {f"{item['collection']}/{item['id']}": item for item in read_items(catalog, names)}
+    items = {f"{item['collection']}/{item['id']}": item for item in view.items(names)}
     if len(items) < SHOWN_ITEMS:
         known = {"op": "in", "args": [{"property": KIND_PROP}, _KINDS_OF_ITEMS]}
-        for item in catalog.search(limit=SHOWN_ITEMS, filter=known):
+        for item in view.search(limit=SHOWN_ITEMS, filter=known):
             items.setdefault(f"{item['collection']}/{item['id']}", item)
     ordered = [*(name for name in names if name in items), *(name for name in items if name not in made)]
-    return [card_of_item(items[name], renders, base, made.get(name)) for name in ordered[:SHOWN_ITEMS]]
+    shown = [(view.addressed(items[name], base), made.get(name)) for name in ordered[:SHOWN_ITEMS]]
+    return [card_of_item(item, renders, base, when) for item, when in shown]
 
 
 def card_of_item(

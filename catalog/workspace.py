@@ -2,7 +2,8 @@
 
 from functools import cached_property
 
-from terralab.catalog.access.reading import Reading
+from terralab.catalog.access.signatures import Signer
+from terralab.catalog.access.views import Views
 from terralab.catalog.database import Catalog
 from terralab.catalog.errors import SetupProblem
 from terralab.catalog.settings import Settings
@@ -32,9 +33,14 @@ class Workspace:
         return Catalog(self._database_url or self.settings.database_url)
 
     @cached_property
-    def reading(self) -> Reading:
+    def signer(self) -> Signer:
+        """Return what signs and checks the addresses of private files."""
+        return Signer(self.settings.secrets_folder, self.settings.access.signature_seconds)
+
+    @cached_property
+    def views(self) -> Views:
         """Return the catalog as its callers may see it."""
-        return Reading(self.catalog)
+        return Views(self.catalog, None if self.settings.open_reads else self.signer)
 
     @cached_property
     def store(self) -> Store:

@@ -5,9 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from terralab.catalog.access.policy import OPEN, Guarded, guarded, may_read, may_read_collection
-from terralab.catalog.access.reading import Reading
+from terralab.catalog.access.views import Views
 from terralab.catalog.database import Catalog
-from terralab.catalog.errors import UnknownName
 from tests.catalog.test_policy import CALLERS, EVERY_THING, collection, item
 from tests.conftest import execute
 
@@ -39,39 +38,27 @@ def name_of(document: dict) -> str:
 
 @pytest.mark.parametrize("name", CALLERS)
 def test_search_and_counts(catalog: Catalog, name: str) -> None:
-    reading = Reading(catalog)
-    assert {name_of(found) for found in reading.search(CALLERS[name])} == readable(name)
-    assert sum(reading.counts(CALLERS[name]).values()) == len(readable(name))
+    view = Views(catalog, None).of(CALLERS[name])
+    assert {name_of(found) for found in view.search()} == readable(name)
+    assert sum(view.counts().values()) == len(readable(name))
     wanted = {"op": "=", "args": [{"property": "id"}, "thing-000"]}
-    assert {name_of(found) for found in reading.search(CALLERS[name], filter=wanted)} == {
+    assert {name_of(found) for found in view.search(filter=wanted)} == {
         found for found in readable(name) if found.endswith("thing-000")
     }
 
 
 @pytest.mark.parametrize("name", CALLERS)
 def test_items_and_collections(catalog: Catalog, name: str) -> None:
-    reading, caller = Reading(catalog), CALLERS[name]
+    view = Views(catalog, None).of(CALLERS[name])
     every = [f"{around}/thing-{n:03d}" for around in AROUND for n in range(len(EVERY_THING))]
-    assert {name_of(found) for found in reading.items(caller, [*every, "open/none", "none/none", "none"])} == readable(
-        name
-    )
-    assert {found["id"] for found in reading.collection_documents(caller)} == {
-        around for around, thing in AROUND.items() if may_read_collection(caller, thing)
+    assert {name_of(found) for found in view.items([*every, "open/none", "none/none", "none"])} == readable(name)
+    assert {found["id"] for found in view.collections()} == {
+        around for around, thing in AROUND.items() if may_read_collection(CALLERS[name], thing)
     }
-    for each in (every[3], every[-5]):
-        around, id = each.split("/")
-        if each in readable(name):
-            assert name_of(reading.item(caller, around, id)) == each
-        else:
-            with pytest.raises(UnknownName) as refused:
-                reading.item(caller, around, id)
-            with pytest.raises(UnknownName) as missing:
-                reading.item(caller, around, "none")
-            assert str(refused.value).replace(id, "none") == str(missing.value)
 
 
 def test_what_another_program_wrote_is_counted(catalog: Catalog) -> None:
     with catalog.connection() as connection:
         connection.execute("UPDATE items SET content = content WHERE id = 'thing-000'")
     for name in CALLERS:
-        assert sum(Reading(catalog).counts(CALLERS[name]).values()) == len(readable(name))
+        assert sum(Views(catalog, None).of(CALLERS[name]).counts().values()) == len(readable(name))
