@@ -10,6 +10,7 @@ LabError
 │   ├── TooFewChips         fewer chips than the work needs
 │   ├── TooLarge            a body, batch or geometry is over its limit
 │   ├── UnsupportedMedia    a body of a type that the route does not take
+│   ├── ChecksumMismatch    a body is not the one that its sender says it is
 │   └── KeyReused           an idempotency key that came with another body before
 ├── AlreadyExists           the name is taken by something else
 ├── Changed                 it is no longer what the caller saw (a stale ETag)
@@ -105,6 +106,12 @@ class UnsupportedMedia(InvalidInput):
     """A body of a type that the route does not take."""
 
     code = "unsupported_media_type"
+
+
+class ChecksumMismatch(InvalidInput):
+    """A body is not the one that its sender says it is."""
+
+    code = "checksum_mismatch"
 
 
 class KeyReused(InvalidInput):

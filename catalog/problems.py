@@ -17,6 +17,7 @@ from terralab.catalog.errors import (
     AlreadyExists,
     AssetCorrupt,
     Changed,
+    ChecksumMismatch,
     ConditionMissing,
     InvalidInput,
     InvalidItem,
@@ -38,6 +39,7 @@ RETRY_AFTER_SECONDS = 5
 STATUS_OF_ERROR: dict[type[LabError], HTTPStatus] = {
     InvalidInput: HTTPStatus.BAD_REQUEST,
     InvalidItem: HTTPStatus.UNPROCESSABLE_ENTITY,
+    ChecksumMismatch: HTTPStatus.UNPROCESSABLE_ENTITY,
     KeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
     TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     UnsupportedMedia: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,

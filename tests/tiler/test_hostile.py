@@ -6,6 +6,14 @@ import numpy as np
 import pytest
 import rasterio
 from rasterio.transform import Affine
+from starlette.testclient import TestClient
+
+from terralab.catalog.access.secret_files import TOKEN, kept_secret
+from terralab.catalog.app import create_app
+from terralab.catalog.errors import InvalidRaster
+from terralab.datasets.raster_file import open_raster
+from terralab.extensions.item import StoredFile
+from tests.tiler.conftest import publish_scene, scene_bands, scene_raster
 
 SECRET = 201
 RAW_VRT = """<VRTDataset rasterXSize="4" rasterYSize="4"><SRS>EPSG:32630</SRS>
@@ -85,6 +93,20 @@ def test_overviews_in_other_files_are_not_followed(lab, kind: str) -> None:
     assert_refused(lab, root)
     assert "refers to other files" in lab.get(f"{root}/info").json()["detail"]
     assert not canary.exists()
+
+
+def test_an_uploaded_file_is_opened_as_any_strangers(lab) -> None:
+    evil = tiff(lab.folder / "evil.tif", lab, OVERVIEWS={"OVERVIEW_FILE": str(secret_raster(lab))})
+    settings = lab.workspace.settings
+    token = {"Authorization": f"Bearer {kept_secret(settings.secrets_folder, TOKEN)}"}
+    with TestClient(create_app(settings)) as web:
+        answer = web.post("/files?name=image.tif", content=evil.read_bytes(), headers=token)
+        assert answer.status_code == 201, answer.text
+    stored = StoredFile(**answer.json())
+    publish_scene(lab.workspace, stored, scene_bands(scene_raster(50)), "evil")
+    assert_refused(lab, "/collections/imagery/items/evil/assets/image")
+    with pytest.raises(InvalidRaster, match="other files"), open_raster(lab.workspace.store.verify(stored.href)):
+        pass
 
 
 def test_geolocation_arrays_in_other_files_are_not_followed(lab) -> None:
