@@ -65,7 +65,7 @@ def create_app(settings: Settings | None = None, mounts: Mapping[str, FastAPI] |
     app.include_router(lineage_router(workspace))
     app.include_router(files_router(workspace.store))
     app.include_router(browser_router(settings))
-    app.include_router(health_router(workspace))
+    app.include_router(health_router(workspace, parts["/stac"]))
     app.add_api_route("/static/style.css", stylesheet, include_in_schema=False)
     app.add_api_route("/static/icon.svg", icon, include_in_schema=False)
     for path, part in parts.items():

@@ -15,6 +15,7 @@ from terralab.catalog.database import Catalog, first_line
 from terralab.catalog.errors import ServiceUnavailable, SetupProblem, VersionMismatch
 
 PGSTAC_VERSION = "0.10.0"
+_REMEDY = "start the lab anew (`terralab down`, `terralab up`), which migrates it"
 _PGSTAC_SETTINGS = {
     "context": "on",
     # Counts are cached for a day otherwise, and would not see what was just published.
@@ -60,15 +61,34 @@ def pgstac_version(url: str) -> str | None:
     """
     try:
         with psycopg.connect(url, connect_timeout=10) as connection:
-            exists = connection.execute("SELECT to_regclass('pgstac.migrations')").fetchone()
-            if exists is None or exists[0] is None:
-                return None
-            row = connection.execute(
-                "SELECT version FROM pgstac.migrations ORDER BY datetime DESC, version DESC LIMIT 1"
-            ).fetchone()
-            return str(row[0]) if row else None
+            return _pgstac_version(connection)
     except psycopg.OperationalError as error:
         raise ServiceUnavailable(f"the database does not answer: {first_line(error)}") from error
+
+
+def check_installed(connection: psycopg.Connection[Any]) -> None:
+    """Check that a database is as `migrate` leaves it.
+
+    Raises:
+        VersionMismatch: it has another pgstac, or other tables of the lab.
+    """
+    found = _pgstac_version(connection)
+    if found != PGSTAC_VERSION:
+        raise VersionMismatch(
+            f"the database holds pgstac {found or '(none)'}, this lab needs {PGSTAC_VERSION}; {_REMEDY}"
+        )
+    if _installed(connection) != _wanted():
+        raise VersionMismatch(f"the lab's own tables in the database are of another version of terralab; {_REMEDY}")
+
+
+def _pgstac_version(connection: psycopg.Connection[Any]) -> str | None:
+    exists = connection.execute("SELECT to_regclass('pgstac.migrations')").fetchone()
+    if exists is None or exists[0] is None:
+        return None
+    row = connection.execute(
+        "SELECT version FROM pgstac.migrations ORDER BY datetime DESC, version DESC LIMIT 1"
+    ).fetchone()
+    return str(row[0]) if row else None
 
 
 def _migrate_pgstac(url: str) -> None:

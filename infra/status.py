@@ -15,6 +15,7 @@ import psycopg
 from terralab.catalog.database import Catalog
 from terralab.catalog.errors import LabError
 from terralab.catalog.migration import pgstac_version
+from terralab.catalog.problems import PROBLEM_TYPE
 from terralab.catalog.settings import Settings
 from terralab.infra.home import LabHome
 from terralab.infra.prefect_client import PrefectClient
@@ -136,7 +137,10 @@ def _checked(known: ServiceStatus, check: Callable[[], None]) -> ServiceStatus:
 
 
 def _check_page(url: str) -> None:
-    _http().get(url).raise_for_status()
+    answer = _http().get(url)
+    if answer.headers.get("content-type") == PROBLEM_TYPE:
+        raise LabError(answer.json()["detail"])
+    answer.raise_for_status()
 
 
 @cache

@@ -136,14 +136,6 @@ def test_unknown_item_is_404(server: Server) -> None:
     assert server.get("/items/nothing/here").json()["code"] == "unknown_name"
 
 
-def test_health(server: Server, lab: Workspace) -> None:
-    assert server.get("/livez").json() == {"status": "alive"}
-    assert server.get("/readyz").json() == {"status": "ready", "database": "ok", "store": "ok"}
-    lab.store.folder.rename(lab.store.folder.with_name("moved"))
-    lab.store.folder.write_text("not a folder")
-    assert server.get("/readyz").status_code == 503
-
-
 def test_values_for_people() -> None:
     assert [human_size(size) for size in (None, 5, 1500, 2_500_000, 3e12)] == [
         "",
