@@ -9,13 +9,14 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-_BASE = "terralab.web_base"
+WEB_BASE = "terralab.web_base"
+"""Where `Mounted` puts the address of the web process into the scope of a request."""
 _PORTS = {"http": 80, "https": 443}
 
 
 def web_base(request: Request) -> str:
     """Return the address of the whole web process, without a slash at the end."""
-    return str(request.scope.get(_BASE) or str(request.base_url).rstrip("/"))
+    return str(request.scope.get(WEB_BASE) or str(request.base_url).rstrip("/"))
 
 
 class PublicAddress:
@@ -65,6 +66,6 @@ class Mounted:
         """Answer a request."""
         if scope["type"] == "http":
             base = str(Request(scope).base_url).rstrip("/")
-            scope = {**scope, "app_root_path": scope["root_path"], _BASE: base}
+            scope = {**scope, "app_root_path": scope["root_path"], WEB_BASE: base}
             scope.pop("router", None)
         await self.app(scope, receive, send)

@@ -3,6 +3,7 @@
 Run by `uvicorn --factory`; nothing happens at import. Rooms above the catalog (the tiler) hand their apps in.
 """
 
+import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Mapping
@@ -17,6 +18,8 @@ from starlette.requests import Request
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from terralab.catalog.access.authenticate import Authenticate, Callers
+from terralab.catalog.access.file_access import FileAccess
 from terralab.catalog.addresses import Mounted, PublicAddress
 from terralab.catalog.api_reference import reference_of
 from terralab.catalog.browser import browser_router
@@ -27,9 +30,11 @@ from terralab.catalog.landing import landing_router
 from terralab.catalog.lineage_api import lineage_router
 from terralab.catalog.pages import icon, stylesheet
 from terralab.catalog.problems import add_problem_handlers, unexpected_problem
+from terralab.catalog.refresh import keep_rendered
 from terralab.catalog.search_guards import MAX_BODY_BYTES
 from terralab.catalog.settings import Settings
 from terralab.catalog.stac_api import create_stac_app
+from terralab.catalog.uploads import uploads_router
 from terralab.catalog.workspace import Workspace
 
 TILES = "/tiles"
@@ -57,13 +62,17 @@ def create_app(settings: Settings | None = None, mounts: Mapping[str, FastAPI] |
         async with AsyncExitStack() as stack:
             for part in parts.values():
                 await stack.enter_async_context(part.router.lifespan_context(part))
+            rendering = asyncio.create_task(keep_rendered(workspace.catalog))
+            stack.callback(rendering.cancel)
             yield
 
     app = FastAPI(title="TerraLab", docs_url=None, redoc_url=None, lifespan=lifespan)
     app.include_router(landing_router(workspace, TILES in parts))
     app.include_router(item_page_router(workspace, TILES in parts))
     app.include_router(lineage_router(workspace))
-    app.include_router(files_router(workspace.store))
+    access = FileAccess(workspace.catalog, workspace.views.collections)
+    app.include_router(files_router(workspace.store, access, workspace.signer))
+    app.include_router(uploads_router(workspace))
     app.include_router(browser_router(settings))
     app.include_router(health_router(workspace, parts["/stac"]))
     app.add_api_route("/static/style.css", stylesheet, include_in_schema=False)
@@ -78,6 +87,8 @@ def create_app(settings: Settings | None = None, mounts: Mapping[str, FastAPI] |
 
 def _add_middleware(app: FastAPI, settings: Settings) -> None:
     """Add what every request passes, the innermost first."""
+    # Inside CORS, so that the page that sent a wrong token may read that it is wrong.
+    app.add_middleware(Authenticate, callers=Callers(settings))
     # Anybody may read what is public from any page; no cookie or password travels with such a request.
     app.add_middleware(
         CORSMiddleware,

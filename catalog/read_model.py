@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 import shapely
-from pypgstac.hydration import dehydrate
+from pypgstac.hydration import dehydrate, hydrate
 
 from terralab.catalog.rendering import holds_mark, rendered
 from terralab.catalog.store import HREF_SCHEME, parse_href
@@ -117,6 +117,24 @@ def item_rows(items: Sequence[Mapping[str, Any]], states: Mapping[str, Collectio
         _row(item, states[item["collection"]], geometry, tuple(box))
         for item, geometry, box in zip(items, wkb, bounds, strict=True)
     ]
+
+
+def hydrated(
+    collection: str, item: str, geometry: Mapping[str, Any], content: dict[str, Any], base_item: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the item that pgstac's row holds.
+
+    Args:
+        collection: id of its collection.
+        item: its id.
+        geometry: GeoJSON.
+        content: what the row holds.
+        base_item: what the row leaves out; its nulls mean nothing.
+    """
+    common = {key: value for key, value in base_item.items() if value is not None}
+    whole: dict[str, Any] = hydrate(common, {**content, "id": item, "collection": collection, "geometry": geometry})
+    whole.pop("pgstac:base_item", None)
+    return whole
 
 
 def canonical(document: Mapping[str, Any]) -> bytes:

@@ -4,23 +4,37 @@ The triggers of `sql/10_read_model.sql` note such items in `lab.stale`. The web 
 (`StaleItems`), `terralab catalog refresh` at once. Until then searches that could miss them are answered by pgstac.
 """
 
+import asyncio
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import orjson
 import psycopg
 
+from terralab.catalog.errors import ServiceUnavailable
 from terralab.catalog.extents import widen_extents
-from terralab.catalog.read_model import item_rows, stored_files
+from terralab.catalog.read_model import ItemRow, item_rows, stored_files
 from terralab.catalog.rendering import BASE
 from terralab.catalog.row_copy import copy_read_rows
-from terralab.catalog.writing import Key, bump_versions, collection_states, forget, lock_items, read_items
+from terralab.catalog.writing import (
+    Key,
+    bump_versions,
+    collection_states,
+    forget,
+    lock_items,
+    longest_by_collection,
+    read_items,
+)
 
 if TYPE_CHECKING:
     from terralab.catalog.database import Catalog
 
 BATCH = 500
+_LOOK_EVERY_SECONDS = 2.0
+_LOG = logging.getLogger("terralab.read_model")
 _TAKE = """
     DELETE FROM lab.stale WHERE ctid = ANY(ARRAY(SELECT ctid FROM lab.stale {where} LIMIT {limit}))
     RETURNING collection, id"""
@@ -62,6 +76,16 @@ def rebuild(catalog: "Catalog") -> int:
     return refresh(catalog)
 
 
+async def keep_rendered(catalog: "Catalog") -> None:
+    """Render stale items as they come, until cancelled; while the database does not answer, wait."""
+    while True:
+        try:
+            await asyncio.to_thread(refresh, catalog)
+        except ServiceUnavailable as error:
+            _LOG.warning("stale items wait: %s", error)
+        await asyncio.sleep(_LOOK_EVERY_SECONDS)
+
+
 @dataclass(frozen=True)
 class Difference:
     """One item that the read model has otherwise than pgstac."""
@@ -95,17 +119,18 @@ def _refresh_batch(connection: psycopg.Connection[Any], limit: int, collection: 
     lock_items(connection, keys)
     items = read_items(connection, keys)
     forget(connection, keys, ("lab.items", "lab.links", "lab.files"))
-    _store(connection, list(items.values()))
-    bump_versions(connection, {key[0] for key in keys})
+    rows = _store(connection, list(items.values()))
+    bump_versions(connection, {**{collection: timedelta() for collection, _ in keys}, **longest_by_collection(rows)})
     return len(taken)
 
 
-def _store(connection: psycopg.Connection[Any], items: Sequence[dict[str, Any]]) -> None:
+def _store(connection: psycopg.Connection[Any], items: Sequence[dict[str, Any]]) -> list[ItemRow]:
     if not items:
-        return
+        return []
     rows = item_rows(items, collection_states(connection, {item["collection"] for item in items}))
     copy_read_rows(connection, rows)
     widen_extents(connection, rows)
+    return rows
 
 
 def _differences_of(connection: psycopg.Connection[Any], keys: Sequence[Key]) -> Iterator[Difference]:

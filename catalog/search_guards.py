@@ -19,6 +19,7 @@ from fastapi import FastAPI, Request
 from stac_fastapi.pgstac.db import con_init
 
 from terralab.catalog.errors import InvalidInput, ServiceUnavailable
+from terralab.catalog.settings import ApiSettings
 
 MAX_BODY_BYTES = 1 << 20
 MAX_FILTER_DEPTH = 40  # of JSON; an operator takes two levels
@@ -26,18 +27,19 @@ MAX_FILTER_NODES = 5_000
 MAX_FILTER_TEXT = 8_000
 MAX_VERTICES = 5_000
 _TOKEN = re.compile(r"^(next|prev):[^:\x00]+:[^\x00]+$")
-_CONNECTION_WAIT_SECONDS = 5
+CONNECTION_WAIT_SECONDS = 5
 _GUARDS = {
     "application_name": "terralab-web",
     "search_path": "pgstac,public",
-    "statement_timeout": "10000",
-    "lock_timeout": "2000",
     "idle_in_transaction_session_timeout": "30000",
     # The API reads only, and the database holds it to that; pgstac then keeps no search cache either, so that
     # `numberMatched` is counted and never a day old.
     "default_transaction_read_only": "on",
     "pgstac.readonly": "true",
     "pgstac.context_stats_ttl": "0 seconds",
+    # Starting a parallel worker takes longer than most of the queries.
+    "max_parallel_workers_per_gather": "0",
+    "jit": "off",
 }
 _UNAVAILABLE = (
     asyncpg.OperatorInterventionError,
@@ -69,13 +71,18 @@ _REFUSED = (
 
 
 @asynccontextmanager
-async def reading_pool(app: FastAPI, database_url: str, connections: int) -> AsyncIterator[None]:
+async def reading_pool(app: FastAPI, database_url: str, connections: int, limits: ApiSettings) -> AsyncIterator[None]:
     """Keep a pool of read-only connections in `app.state` as stac-fastapi expects it.
 
     It opens none by itself, so that the web process starts and says 503 while the database is away.
     """
+    guards = {
+        **_GUARDS,
+        "statement_timeout": str(round(1000 * limits.read_timeout_s)),
+        "lock_timeout": str(round(1000 * limits.lock_timeout_s)),
+    }
     async with asyncpg.create_pool(
-        database_url, min_size=0, max_size=connections, init=con_init, server_settings=_GUARDS
+        database_url, min_size=0, max_size=connections, init=con_init, server_settings=guards
     ) as pool:
         app.state.readpool, app.state.get_connection = pool, read_connection
         yield
@@ -92,7 +99,7 @@ async def read_connection(request: Request, readwrite: Literal["r", "w"] = "r") 
     if readwrite != "r":
         raise InvalidInput("this API reads only")
     with database_errors():
-        async with request.app.state.readpool.acquire(timeout=_CONNECTION_WAIT_SECONDS) as connection:
+        async with request.app.state.readpool.acquire(timeout=CONNECTION_WAIT_SECONDS) as connection:
             yield connection
 
 
@@ -119,16 +126,23 @@ def check_filter(expression: Any) -> None:
     Raises:
         InvalidInput: it is.
     """
-    nodes, level = 0, [expression]
-    for _ in range(MAX_FILTER_DEPTH):
-        nodes += len(level)
-        level = [child for node in level for child in _children(node)]
-    if level or nodes > MAX_FILTER_NODES:
+    if not filter_size_is_fine(expression):
         raise InvalidInput(f"the filter is too large: at most {MAX_FILTER_DEPTH} levels, {MAX_FILTER_NODES} parts")
     try:
         Expr(expression).validate()
     except Exception as error:  # cql2 raises bare exceptions
         raise InvalidInput(f"the filter is not valid CQL2: {_first_line(error)}") from error
+
+
+def filter_size_is_fine(expression: Any) -> bool:
+    """Say whether a CQL2 JSON filter is not too deep and not too large."""
+    nodes, level = 0, [expression]
+    for _ in range(MAX_FILTER_DEPTH):
+        nodes += len(level)
+        level = [child for node in level for child in _children(node)]
+        if not level:
+            break
+    return not level and nodes <= MAX_FILTER_NODES
 
 
 def parse_filter(text: str, language: str | None) -> Any:
@@ -141,8 +155,7 @@ def parse_filter(text: str, language: str | None) -> Any:
     Raises:
         InvalidInput: it is too large or not CQL2.
     """
-    depths = accumulate({"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}.get(letter, 0) for letter in text)
-    if len(text) > MAX_FILTER_TEXT or max(depths, default=0) > MAX_FILTER_DEPTH:
+    if not filter_text_is_fine(text):
         raise InvalidInput(
             f"the filter is too large for an address: at most {MAX_FILTER_TEXT} characters and {MAX_FILTER_DEPTH}"
             " levels; POST it to /search"
@@ -153,6 +166,12 @@ def parse_filter(text: str, language: str | None) -> Any:
         raise InvalidInput(f"the filter is not valid {language}: {_first_line(error)}") from error
     check_filter(expression)
     return expression
+
+
+def filter_text_is_fine(text: str) -> bool:
+    """Say whether a filter of a query string is not too long and not too deep to be parsed."""
+    depths = accumulate({"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}.get(letter, 0) for letter in text)
+    return len(text) <= MAX_FILTER_TEXT and max(depths, default=0) <= MAX_FILTER_DEPTH
 
 
 def check_token(token: str | None) -> None:
@@ -180,17 +199,6 @@ async def check_body(request: Request) -> None:
     if not isinstance(body, dict):
         raise InvalidInput('the body of a search is a JSON object, such as {"collections": ["models"]}')
     check_geometry(body.get("intersects"))
-    check_no_text_search(body)
-
-
-def check_no_text_search(arguments: Mapping[str, Any]) -> None:
-    """Refuse free text search of items, which pgstac would ignore without a word.
-
-    Raises:
-        InvalidInput: `q` is among the arguments.
-    """
-    if "q" in arguments:
-        raise InvalidInput("items have no free text search (q); use filter, such as filter=title LIKE '%flood%'")
 
 
 def check_box(box: Sequence[float] | None) -> None:
@@ -223,12 +231,17 @@ def check_geometry(geometry: Any) -> None:
     Raises:
         InvalidInput: it has.
     """
+    if count_vertices(geometry) > MAX_VERTICES:
+        raise InvalidInput(f"the geometry has more than {MAX_VERTICES} vertices; simplify it")
+
+
+def count_vertices(geometry: Any) -> int:
+    """Return how many vertices a GeoJSON geometry has; counting ends just above `MAX_VERTICES`."""
     count, level = 0, [geometry]
-    while level:
+    while level and count <= MAX_VERTICES:
         count += sum(1 for node in level if isinstance(node, list) and node and isinstance(node[0], int | float))
-        if count > MAX_VERTICES:
-            raise InvalidInput(f"the geometry has more than {MAX_VERTICES} vertices; simplify it")
         level = [child for node in level for child in _children(node)]
+    return count
 
 
 def _children(node: Any) -> list[Any]:

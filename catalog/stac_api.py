@@ -1,7 +1,8 @@
-"""The STAC API: stac-fastapi on pgstac, reading only, with the lab's addresses, map links and guards.
+"""The STAC API: stac-fastapi on pgstac, with the lab's policy, addresses, map links and guards.
 
-What differs from the stock API: assets and maps get addresses of the host that was called (`served_items`); a search
-that would cost too much, or that the database refuses, is a 4xx and a database that does not answer a 503
+What differs from the stock API: most reads are answered from the read model (`fast_reads`); everybody sees what the
+policy lets them see (`access.policy`); assets and maps get addresses of the host that was called (`served_items`); a
+search that would cost too much, or that the database refuses, is a 4xx and a database that does not answer a 503
 (`search_guards`); forwarded headers are not believed (`addresses`).
 """
 
@@ -17,31 +18,42 @@ from geojson_pydantic import MultiPolygon
 from pydantic_core import PydanticSerializationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 from stac_fastapi.api.middleware import ProxyHeaderMiddleware
+from stac_fastapi.extensions.free_text import FreeTextConformanceClasses
 from stac_fastapi.pgstac.app import instantiate_api
 from stac_fastapi.pgstac.config import Settings as ApiSettings
 from stac_fastapi.pgstac.core import CoreCrudClient
+from stac_fastapi.pgstac.extensions import FreeTextExtension
 from stac_fastapi.pgstac.models.extensions import Extensions
 from stac_fastapi.types.errors import InvalidQueryParameter, NotFoundError
 from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
+from terralab.catalog.access.collections import AsyncCollectionAccess, fetch_restricted_collections
+from terralab.catalog.access.policy import PUBLIC, Guarded, guarded, read_filter
+from terralab.catalog.access.requests import Reads, principal_of
+from terralab.catalog.access.signatures import Signer
 from terralab.catalog.addresses import web_base
 from terralab.catalog.api_reference import reference_of
 from terralab.catalog.errors import InvalidInput, UnknownName
+from terralab.catalog.fast_reads import FastReads
 from terralab.catalog.problems import add_problem_handlers, problem
 from terralab.catalog.search_guards import (
+    CONNECTION_WAIT_SECONDS,
     check_body,
     check_box,
     check_filter,
     check_geometry,
-    check_no_text_search,
     check_token,
+    database_errors,
     parse_filter,
     reading_pool,
     split_box,
 )
+from terralab.catalog.search_plan import DEFAULT_LIMIT, conditions_of_query
 from terralab.catalog.served_items import add_map_links, address_assets, page_link, renders_of, restore_nulls
 from terralab.catalog.settings import Settings
+from terralab.catalog.signed_files import sign_assets
+from terralab.extensions.item import GEOJSON_TYPE
 
 TITLE = "TerraLab"
 DESCRIPTION = "Earth-observation imagery, datasets, models, runs and predictions, each linked to what it was made from."
@@ -61,7 +73,7 @@ def create_stac_app(settings: Settings, database_url: str) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> Any:
-        async with reading_pool(app, database_url, settings.database.database_connections):
+        async with reading_pool(app, database_url, settings.database.database_connections, settings.api):
             yield
 
     api_settings = _ReadOnlySettings(
@@ -71,15 +83,25 @@ def create_stac_app(settings: Settings, database_url: str) -> FastAPI:
         stac_fastapi_version="1.0.0",
         docs_url="",
     )
-    api = instantiate_api(
-        client=LabClient, extensions=Extensions(settings=api_settings), lifespan=lifespan, settings=api_settings
+    extensions = Extensions(
+        search_map={"free_text": FreeTextExtension(conformance_classes=[FreeTextConformanceClasses.SEARCH])},
+        item_collection_map={"free_text": FreeTextExtension(conformance_classes=[FreeTextConformanceClasses.ITEMS])},
+        settings=api_settings,
     )
+    api = instantiate_api(client=LabClient, extensions=extensions, lifespan=lifespan, settings=api_settings)
     api.client.landing_page_id = "terralab"
     api.add_route_dependencies([{"path": "/search", "method": "POST"}], [Depends(check_body)])
+    api.add_route_dependencies([{"path": "*", "method": "*"}], [Depends(Reads)])
     app: FastAPI = api.app
     # The outer app speaks CORS for all its parts; forwarded headers are nobody's to send.
     app.user_middleware = [entry for entry in app.user_middleware if entry.cls not in _OUTER_MIDDLEWARE]
     app.state.renders = RendersCache()
+    app.state.max_limit = settings.api.max_limit
+    app.state.signer = (
+        None if settings.open_reads else Signer(settings.secrets_folder, settings.access.signature_seconds)
+    )
+    app.state.collection_access = AsyncCollectionAccess(lambda: _restricted_collections(app))
+    app.add_middleware(FastReads, state=app.state, max_limit=settings.api.max_limit)
     app.add_api_route("/api.html", reference_of(app), name="swagger_ui_html", include_in_schema=False)
     add_problem_handlers(app)
     for error, (status, code) in _FOREIGN_ERRORS.items():
@@ -94,23 +116,34 @@ class LabClient(CoreCrudClient):
         check_token(getattr(search_request, "token", None))
         if (expression := getattr(search_request, "filter_expr", None)) is not None:
             check_filter(expression)
-        check_no_text_search(request.query_params)
         check_box(search_request.bbox)
         if halves := split_box(search_request.bbox):
             search_request.bbox, search_request.intersects = None, MultiPolygon(**halves)
         search_request.conf = None  # a client may not change pgstac's settings
+        search_request.limit = min(search_request.limit or DEFAULT_LIMIT, request.app.state.max_limit)
+        await _apply_policy(search_request, request)
         found = await super()._search_base(search_request, request=request)
         await self._address(found["features"], request)
         return found
 
     async def get_collection(self, collection_id: str, request: Request, **kwargs: Any) -> Any:
-        """Return a collection, its assets addressed."""
+        """Return a collection, its assets addressed.
+
+        Raises:
+            NotFoundError: there is none that the caller may read.
+        """
+        caller, access = principal_of(request), request.app.state.collection_access
+        if collection_id in await access.hidden_from(caller):
+            raise NotFoundError(f"Collection {collection_id} does not exist.")
         found = await super().get_collection(collection_id, request=request, **kwargs)
-        address_assets(found, web_base(request))
+        _address_all([found], request)
         return found
 
     async def all_collections(self, request: Request, **kwargs: Any) -> Any:
-        """Return collections, their assets addressed."""
+        """Return the collections that the caller may read, their assets addressed."""
+        hidden = await request.app.state.collection_access.hidden_from(principal_of(request))
+        if hidden:
+            kwargs = _without_collections(kwargs, hidden)
         found = await super().all_collections(request=request, **kwargs)
         if isinstance(found, JSONResponse):  # with `fields`, stac-fastapi answers ready bytes
             body = json.loads(bytes(found.body))
@@ -143,6 +176,27 @@ class LabClient(CoreCrudClient):
                 item.get("links", []).append(page_link(item, base))
             address_assets(item, base)
             restore_nulls(item)
+            await self._sign(item, request)
+
+    async def post_search(self, search_request: Any, request: Request, **kwargs: Any) -> Any:
+        """Answer POST /search."""
+        return _as_geojson(await super().post_search(search_request, request, **kwargs))
+
+    async def get_search(self, request: Request, **kwargs: Any) -> Any:
+        """Answer GET /search."""
+        return _as_geojson(await super().get_search(request=request, **kwargs))
+
+    async def item_collection(self, collection_id: str, request: Request, **kwargs: Any) -> Any:
+        """Answer GET /collections/{collection_id}/items."""
+        return _as_geojson(await super().item_collection(collection_id, request=request, **kwargs))
+
+    async def _sign(self, item: dict[str, Any], request: Request) -> None:
+        signer = request.app.state.signer
+        if signer is None or "properties" not in item or "collection" not in item:
+            return
+        collection = await request.app.state.collection_access.of(item["collection"])
+        if not {guarded(item).visibility, collection.visibility} <= {None, PUBLIC}:
+            sign_assets(item, web_base(request), signer)
 
 
 class RendersCache:
@@ -177,8 +231,57 @@ class _ReadOnlySettings(ApiSettings):
 
 
 def _address_all(collections: list[dict[str, Any]], request: Request) -> None:
+    base, signer = web_base(request), request.app.state.signer
     for collection in collections:
-        address_assets(collection, web_base(request))
+        address_assets(collection, base)
+        if signer is not None and guarded(collection).visibility not in (None, PUBLIC):
+            sign_assets(collection, base, signer)
+
+
+async def _restricted_collections(app: FastAPI) -> Mapping[str, Guarded]:
+    with database_errors():
+        async with app.state.readpool.acquire(timeout=CONNECTION_WAIT_SECONDS) as connection:
+            return await fetch_restricted_collections(connection)
+
+
+async def _apply_policy(search_request: Any, request: Request) -> None:
+    """Limit a search to what the caller may read, inside the query, so that counts obey it too."""
+    caller = principal_of(request)
+    hidden = await request.app.state.collection_access.hidden_from(caller)
+    conditions = [condition for condition in (read_filter(caller), _not_in("collection", hidden)) if condition]
+    if not conditions:
+        return
+    if getattr(search_request, "filter_expr", None) is not None:
+        conditions.append(search_request.filter_expr)
+    if query := getattr(search_request, "query", None):
+        conditions += conditions_of_query(query)  # pgstac takes a query or a filter
+        search_request.query = None
+    search_request.filter_expr = {"op": "and", "args": conditions} if len(conditions) > 1 else conditions[0]
+    search_request.filter_lang = "cql2-json"
+
+
+def _without_collections(arguments: dict[str, Any], hidden: frozenset[str]) -> dict[str, Any]:
+    """Return the arguments of a search for collections with a filter that leaves some out."""
+    expression = arguments.get("filter_expr")
+    condition = _not_in("id", hidden)
+    if expression is not None:
+        condition = {"op": "and", "args": [condition, parse_filter(expression, arguments.get("filter_lang"))]}
+    if query := arguments.pop("query", None):
+        condition = {"op": "and", "args": [condition, *conditions_of_query(json.loads(query))]}
+    return {**arguments, "filter_expr": json.dumps(condition), "filter_lang": "cql2-json"}
+
+
+def _not_in(name: str, values: frozenset[str]) -> dict[str, Any] | None:
+    if not values:
+        return None
+    return {"op": "not", "args": [{"op": "in", "args": [{"property": name}, sorted(values)]}]}
+
+
+def _as_geojson(answer: Any) -> Any:
+    """Return stac-fastapi's ready answer, which it gives for `fields`, with the media type of GeoJSON."""
+    if isinstance(answer, JSONResponse):
+        return Response(answer.body, answer.status_code, media_type=GEOJSON_TYPE)
+    return answer
 
 
 _FOREIGN_ERRORS: Mapping[type[Exception], tuple[int, str]] = {

@@ -10,14 +10,14 @@ large batch takes the collections' locks alone and exclusively, since locks are 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Literal, cast
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
 
 import psycopg
 
 from terralab.catalog.errors import AlreadyExists, Changed, UnknownName
 from terralab.catalog.extents import items_at_the_edge, recompute_extent, widen_extents
-from terralab.catalog.read_model import CollectionState, ItemRow, etag_of, item_rows
+from terralab.catalog.read_model import CollectionState, ItemRow, etag_of, hydrated, item_rows
 from terralab.catalog.row_copy import copy_pgstac_rows, copy_read_rows
 
 Mode = Literal["create", "replace", "upsert"]
@@ -32,14 +32,18 @@ _STORED_HASHES = """
     JOIN lab.items r USING (collection, id)
     WHERE NOT EXISTS (SELECT 1 FROM lab.stale s WHERE s.collection = w.collection AND s.id = w.id)"""
 _STORED_ITEMS = """
-    SELECT content_hydrate(i) FROM unnest(%s::text[], %s::text[]) AS w (collection, id)
+    SELECT i.collection, i.id, ST_AsGeoJSON(i.geometry, 20)::jsonb, i.content,
+        collection_base_item(i.collection, (i.content->>'pgstac:base_item')::int)
+    FROM unnest(%s::text[], %s::text[]) AS w (collection, id)
     JOIN items i ON i.collection = w.collection AND i.id = w.id"""
 _FORGET = """
     DELETE FROM {table} t USING unnest(%s::text[], %s::text[]) AS w (collection, id)
     WHERE t.collection = w.collection AND t.id = w.id"""
 _BUMP = """
-    INSERT INTO lab.collections (id, version) SELECT name, 1 FROM unnest(%s::text[]) AS name ORDER BY name
-    ON CONFLICT (id) DO UPDATE SET version = lab.collections.version + 1"""
+    INSERT INTO lab.collections (id, version, longest)
+    SELECT w.id, 1, w.longest FROM unnest(%s::text[], %s::interval[]) AS w (id, longest) ORDER BY id
+    ON CONFLICT (id) DO UPDATE SET
+        version = lab.collections.version + 1, longest = greatest(lab.collections.longest, excluded.longest)"""
 _SHARE_COLLECTIONS = "SELECT pg_advisory_xact_lock_shared(hashtextextended(name, 1)) FROM unnest(%s::text[]) AS name"
 _LOCK_COLLECTIONS = "SELECT pg_advisory_xact_lock(hashtextextended(name, 1)) FROM unnest(%s::text[]) AS name"
 _LOCK_ITEMS = """
@@ -144,7 +148,7 @@ def delete_items(
     forget(connection, keys, ("items", *_READ_TABLES))
     for collection in sorted(edges):
         recompute_extent(connection, collection)
-    bump_versions(connection, {collection for collection, _ in keys})
+    bump_versions(connection, {collection: timedelta() for collection, _ in keys})
     return len(set(keys))
 
 
@@ -168,7 +172,7 @@ def store_rows(
     for row in unrendered:  # searches that could find it go to pgstac
         connection.execute("INSERT INTO lab.stale VALUES (%s, %s)", (row.collection, row.id))
     widen_extents(connection, rows)
-    bump_versions(connection, {row.collection for row in rows})
+    bump_versions(connection, longest_by_collection(rows))
 
 
 def collection_states(connection: psycopg.Connection[Any], names: set[str]) -> dict[str, CollectionState]:
@@ -206,10 +210,9 @@ def stored_etags(connection: psycopg.Connection[Any], keys: Sequence[Key]) -> di
 
 
 def read_items(connection: psycopg.Connection[Any], keys: Sequence[Key]) -> dict[Key, dict[str, Any]]:
-    """Return those of `keys` that are stored, as pgstac has them."""
+    """Return those of `keys` that are stored, as pgstac has them, with the nulls that its own functions drop."""
     rows = connection.execute(_STORED_ITEMS, ([key[0] for key in keys], [key[1] for key in keys])).fetchall()
-    items = [cast(dict[str, Any], row[0]) for row in rows]
-    return {(item["collection"], item["id"]): item for item in items}
+    return {(row[0], row[1]): hydrated(*row) for row in rows}
 
 
 def check_precondition(key: Key, stored: str | None, mode: Mode, seen: str | None) -> None:
@@ -239,9 +242,22 @@ def forget(connection: psycopg.Connection[Any], keys: Sequence[Key], tables: Seq
         connection.execute(_FORGET.format(table=table).encode(), parameters)
 
 
-def bump_versions(connection: psycopg.Connection[Any], collections: set[str]) -> None:
-    """Say that the items of collections changed; the last step, since it holds off others until the commit."""
-    connection.execute(_BUMP, (sorted(collections),))
+def bump_versions(connection: psycopg.Connection[Any], collections: Mapping[str, timedelta]) -> None:
+    """Say that the items of collections changed; the last step, since it holds off others until the commit.
+
+    Args:
+        connection: in the transaction of the change.
+        collections: the longest time range among what was written, by collection.
+    """
+    connection.execute(_BUMP, (list(collections), list(collections.values())))
+
+
+def longest_by_collection(rows: Sequence[ItemRow]) -> dict[str, timedelta]:
+    """Return the longest time range among rows, by collection."""
+    longest: dict[str, timedelta] = {}
+    for row in rows:
+        longest[row.collection] = max(longest.get(row.collection, timedelta()), row.end - row.start)
+    return longest
 
 
 def _any_stale(connection: psycopg.Connection[Any], collections: Sequence[str]) -> bool:

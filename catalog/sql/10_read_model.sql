@@ -74,10 +74,12 @@ CREATE TABLE IF NOT EXISTS lab.files (
 CREATE INDEX IF NOT EXISTS files_checksum ON lab.files (checksum);
 CREATE INDEX IF NOT EXISTS files_owner ON lab.files (collection, id);
 
--- One row a collection that was ever written to; `version` grows with every change of its items.
+-- One row a collection that was ever written to. `version` grows with every change of its items; no item lasts longer
+-- than `longest`, so that a search for a time need not look at everything before it.
 CREATE TABLE IF NOT EXISTS lab.collections (
     id text PRIMARY KEY,
-    version bigint NOT NULL DEFAULT 0
+    version bigint NOT NULL DEFAULT 0,
+    longest interval NOT NULL DEFAULT '0'
 );
 
 -- Items that another program changed and that are not rendered yet.

@@ -125,7 +125,7 @@ def test_served_items_stay_valid(shared_lab: Workspace, server: Server) -> None:
     for item in server.get("/stac/search?limit=100").json()["features"]:
         # A tile address is a template, `{z}/{x}/{y}`, as the web map links extension asks; STAC's own schema calls
         # every href an IRI.
-        problems = [problem for problem in shared_lab.schemas.problems(item) if "{z}/{x}/{y}" not in problem.message]
+        problems = [one for one in shared_lab.schemas.problems(item) if "iri-reference" not in one.message]
         assert problems == []
     for collection in server.get("/stac/collections").json()["collections"]:
         assert shared_lab.schemas.problems(collection) == []
@@ -139,7 +139,7 @@ def test_null_datetime_of_a_time_range_is_served(lab: Workspace, server: Server)
         found = server.get(path).json()
         item = found["features"][0] if "features" in found else found
         assert item["properties"]["datetime"] is None
-        assert not [problem for problem in lab.schemas.problems(item) if "{z}" not in problem.message]
+        assert not [problem for problem in lab.schemas.problems(item) if "iri-reference" not in problem.message]
 
 
 def test_collection_assets_are_addressed(lab: Workspace, server: Server) -> None:
@@ -190,7 +190,6 @@ BAD_BODIES = {
     "end before start": {"datetime": "2021-01-01T00:00:00Z/2020-01-01T00:00:00Z"},
     "query and filter": {"query": {"gsd": {"gt": 1}}, "filter": nested(0)},
     "vertices": {"intersects": {"type": "LineString", "coordinates": [[i / 1e4, 0] for i in range(6000)]}},
-    "free text": {"q": "flood"},
     "list": [],
     "text": "x",
 }
@@ -207,7 +206,7 @@ def test_bad_search_is_a_problem_document(server: Server) -> None:
 
 
 def test_bad_query_string_is_400(server: Server) -> None:
-    for query in ("bbox=nan,0,1,1", "bbox=1,2", "filter=((((", "filter=a", "token=x", "query=x", "ids=%00", "q=x"):
+    for query in ("bbox=nan,0,1,1", "bbox=1,2", "filter=((((", "filter=a", "token=x", "query=x", "ids=%00"):
         assert server.get(f"/stac/search?{query}").status_code == 400, query
     assert server.get("/stac/search?intersects=5").status_code == 400
     assert server.get("/stac/search?fields=,&sortby=-").status_code == 200
@@ -275,7 +274,7 @@ def test_slow_search_is_503(lab: Workspace) -> None:
     with psycopg.connect(lab.settings.database_url, autocommit=True) as connection:
         connection.execute("SET search_path = pgstac, public")
         connection.execute("BEGIN")
-        connection.execute("LOCK TABLE items IN ACCESS EXCLUSIVE MODE")
+        connection.execute("LOCK TABLE items, lab.items IN ACCESS EXCLUSIVE MODE")
         with TestClient(create_app(lab.settings)) as client:
             answer = client.get("/stac/search")
         connection.execute("ROLLBACK")
