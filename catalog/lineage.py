@@ -1,31 +1,27 @@
 """Provenance: what an object was made from, or what was made from it, found by the links in the catalog alone.
 
-The graph is walked level by level with one query per collection and level. The chips of a dataset, thousands of items
-with the same few sources, are one node. Missing objects and cycles are part of the answer, not an error.
+The database walks the graph in one call (`lineage_walk`); here it becomes nodes and edges for one caller. The chips of
+a dataset, thousands of items with the same few sources, are one node. Missing objects and cycles are part of the
+answer, not an error; what the caller may not read is missing.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any
 
+import orjson
+
+from terralab.catalog.access.principal import Principal
 from terralab.catalog.database import Catalog
+from terralab.catalog.lineage_walk import Described, Direction, Link, described, parts_of, walk
+from terralab.catalog.readable import EVERYTHING, hidden_collections, readable_item
 from terralab.catalog.served_items import map_links, renders_of
 from terralab.extensions.dataset import MEMBERS_REL
 from terralab.extensions.item import item_href
 from terralab.extensions.lab import EXECUTION_REL, KIND_PROP, PARAMS_PROP, Kind
 
-Direction = Literal["up", "down"]
-PROVENANCE_RELS = ("derived_from", "source")
-MAX_NODES = 5_000
-
-_MEMBERS_SOURCES = """
-    SELECT link->>'rel', link->>'href', count(*) FROM items, jsonb_array_elements(content->'links') AS link
-    WHERE collection = %s AND link->>'rel' = ANY(%s) GROUP BY 1, 2 ORDER BY 1, 2"""
-_USERS = """
-    SELECT i.collection, i.id, link->>'rel', link->>'href', c.content->>'lab:kind'
-    FROM items i JOIN collections c ON c.id = i.collection, jsonb_array_elements(i.content->'links') AS link
-    WHERE link->>'rel' = ANY(%s) AND link->>'href' = ANY(%s) ORDER BY 1, 2"""
-_MEMBER_COUNT = "SELECT count(*) FROM items WHERE collection = %s"
+EXTERNAL = "external"
+"""Kind of a source that is not in the catalog but at an address of its own."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +30,7 @@ class Node:
 
     Attributes:
         id: `collection/item`; the collection alone for a group of chips.
-        kind: `lab:kind`; `unknown` where it is missing.
+        kind: `lab:kind`; `unknown` where it is missing, `external` where it is an address elsewhere.
         title: for people.
         version: semantic version, where it has one.
         checksums: multihash by asset key.
@@ -106,7 +102,12 @@ class Graph:
 
 
 def lineage(
-    catalog: Catalog, collection: str, item: str, direction: Direction = "up", depth: int | None = None
+    catalog: Catalog,
+    collection: str,
+    item: str,
+    direction: Direction = "up",
+    depth: int | None = None,
+    principal: Principal = EVERYTHING,
 ) -> Graph:
     """Return the provenance of an item.
 
@@ -116,20 +117,26 @@ def lineage(
         item: the item's id.
         direction: `up` to what it was made from, `down` to what was made from it.
         depth: at most so many links away; None for all.
+        principal: who asks.
 
     Raises:
-        UnknownName: there is no such item.
+        UnknownName: there is no such item, or the caller may not read it.
     """
-    root = catalog.item(collection, item)
+    root = item_href(collection, item)
+    hidden = hidden_collections(catalog, principal)
+    with catalog.connection() as connection:
+        links, too_many = walk(connection, root, direction, depth)
+        # Downwards the policy hides the ends of links, so that it must be known of what lies too far as well.
+        reach = depth if direction == "up" else None
+        known = described(connection, _nearest(root, _steps(links, direction), reach), principal, hidden)
+    if not known.readable(root):
+        known.items[root] = orjson.dumps(readable_item(catalog, collection, item, principal))
+    steps = _steps(filter(known.shows, links), direction)
+    found = _nearest(root, steps, depth)
     graph = Graph(f"{collection}/{item}", direction)
-    step = _step_up if direction == "up" else _step_down
-    graph.nodes[graph.root] = node_of_item(root)
-    frontier: dict[str, dict[str, Any] | None] = {graph.root: root}
-    level = 0
-    while frontier and (depth is None or level < depth) and len(graph.nodes) < MAX_NODES:
-        frontier = step(catalog, graph, frontier)
-        level += 1
-    graph.complete = not any(_has_more(document, direction) for document in frontier.values())
+    graph.nodes = {_name(address): _node(address, known) for address in found}
+    graph.edges = _edges([link for links in steps.values() for link, _ in links], found)
+    graph.complete = not (too_many or _has_more(found, steps, known, depth if direction == "up" else None))
     graph.cycles = find_cycles(graph)
     return graph
 
@@ -155,84 +162,25 @@ def node_of_item(item: Mapping[str, Any]) -> Node:
 
 def find_cycles(graph: Graph) -> list[list[str]]:
     """Return each path of the graph that comes back to its start, once."""
+    following: dict[str, list[str]] = {}
+    for edge in graph.edges:
+        start, end = (edge.product, edge.source) if graph.direction == "up" else (edge.source, edge.product)
+        following.setdefault(start, []).append(end)
     found: list[list[str]] = []
     done: set[str] = set()
     for start in graph.nodes:
-        path, stack = [start], [iter(graph.neighbours(start))] if start not in done else []
+        path, stack = [start], [iter(following.get(start, []))] if start not in done else []
         while stack:
-            following = next(stack[-1], None)
-            if following is None:
+            step = next(stack[-1], None)
+            if step is None:
                 done.add(path.pop())
                 stack.pop()
-            elif following in path:
-                found.append([*path[path.index(following) :], following])
-            elif following not in done:
-                path.append(following)
-                stack.append(iter(graph.neighbours(following)))
+            elif step in path:
+                found.append([*path[path.index(step) :], step])
+            elif step not in done:
+                path.append(step)
+                stack.append(iter(following.get(step, [])))
     return found
-
-
-def _step_up(
-    catalog: Catalog, graph: Graph, frontier: Mapping[str, Mapping[str, Any] | None]
-) -> dict[str, dict[str, Any] | None]:
-    targets: dict[str, None] = {}
-    for product, document in frontier.items():
-        groups = [_members_collection(link) for link in _links(document, [MEMBERS_REL])]
-        covered = {source for group in groups for source in _add_group(catalog, graph, product, group)}
-        sources = [(link["rel"], _name(link["href"])) for link in _links(document, PROVENANCE_RELS)]
-        kept = [(rel, source) for rel, source in sources if source not in covered]
-        graph.edges += [Edge(product, source, rel) for rel, source in kept]
-        targets.update(dict.fromkeys([*sorted(covered), *(source for _, source in kept)]))
-    return _add_items(catalog, graph, [name for name in targets if name not in graph.nodes])
-
-
-def _step_down(
-    catalog: Catalog, graph: Graph, frontier: Mapping[str, Mapping[str, Any] | None]
-) -> dict[str, dict[str, Any] | None]:
-    hrefs = {_href(name): name for name in frontier}
-    rels = [*PROVENANCE_RELS, MEMBERS_REL]
-    with catalog.connection() as connection:
-        rows = connection.execute(_USERS, (rels, list(hrefs))).fetchall()
-    found: dict[str, None] = {}
-    groups: dict[str, dict[str, Any] | None] = {}
-    for collection, item, rel, href, kind in rows:
-        product = collection if kind == Kind.CHIPS else f"{collection}/{item}"
-        edge = Edge(product, hrefs[href], rel)
-        if edge not in graph.edges:
-            graph.edges.append(edge)
-        if product == collection and product not in graph.nodes:
-            graph.nodes[product] = _group_node(catalog, collection)
-            groups[product] = None
-        elif product not in graph.nodes:
-            found[product] = None
-    return {**groups, **_add_items(catalog, graph, list(found))}
-
-
-def _add_group(catalog: Catalog, graph: Graph, product: str, collection: str) -> list[str]:
-    """Add the chips of a collection as one node, and return the ids of their sources."""
-    graph.edges.append(Edge(product, collection, MEMBERS_REL))
-    with catalog.connection() as connection:
-        rows = connection.execute(_MEMBERS_SOURCES, (collection, list(PROVENANCE_RELS))).fetchall()
-    if collection not in graph.nodes:
-        graph.nodes[collection] = _group_node(catalog, collection)
-        graph.edges += [Edge(collection, _name(href), rel) for rel, href, _ in rows]
-    return [_name(href) for _, href, _ in rows]
-
-
-def _group_node(catalog: Catalog, collection: str) -> Node:
-    with catalog.connection() as connection:
-        row = connection.execute(_MEMBER_COUNT, (collection,)).fetchone()
-    count = int(row[0]) if row else 0
-    return Node(collection, Kind.CHIPS, f"{count} chips of {collection}", count=count, missing=count == 0)
-
-
-def _add_items(catalog: Catalog, graph: Graph, names: list[str]) -> dict[str, dict[str, Any] | None]:
-    """Add the nodes of items, those that are not in the catalog as missing, and return the items by id."""
-    found = {f"{item['collection']}/{item['id']}": item for item in read_items(catalog, names)}
-    for name in names:
-        absent = Node(name, "unknown", name, missing=True)
-        graph.nodes[name] = node_of_item(found[name]) if name in found else absent
-    return {name: found[name] for name in names if name in found}
 
 
 def read_items(catalog: Catalog, names: Iterable[str]) -> list[dict[str, Any]]:
@@ -249,24 +197,67 @@ def read_items(catalog: Catalog, names: Iterable[str]) -> list[dict[str, Any]]:
     ]
 
 
-def _links(document: Mapping[str, Any] | None, rels: Iterable[str]) -> list[dict[str, Any]]:
-    return [link for link in (document or {}).get("links", []) if link["rel"] in rels]
+def _steps(links: Iterable[Link], direction: Direction) -> dict[str, list[tuple[Link, str]]]:
+    """Return links and where they lead, by where they start."""
+    steps: dict[str, list[tuple[Link, str]]] = {}
+    for link in links:
+        start, end = (link.product, link.source) if direction == "up" else (link.source, link.product)
+        steps.setdefault(start, []).append((link, end))
+    return steps
 
 
-def _has_more(document: Mapping[str, Any] | None, direction: Direction) -> bool:
-    return direction == "down" or bool(_links(document, [*PROVENANCE_RELS, MEMBERS_REL]))
+def _nearest(root: str, steps: Mapping[str, list[tuple[Link, str]]], depth: int | None) -> dict[str, int]:
+    """Return how many links away from the root things are, those at most `depth` away, the nearest first."""
+    found, frontier, level = {root: 0}, [root], 0
+    while frontier and (depth is None or level < depth):
+        level += 1
+        ends = dict.fromkeys(end for start in frontier for _, end in steps.get(start, []))
+        frontier = [end for end in ends if end not in found]
+        found.update(dict.fromkeys(frontier, level))
+    return found
 
 
-def _name(href: str) -> str:
+def _has_more(
+    found: Mapping[str, int], steps: Mapping[str, list[tuple[Link, str]]], known: Described, last: int | None
+) -> bool:
+    """Say whether links lead on from what was found; chips on the level `last` have sources that nobody asked for."""
+    return any(
+        known.counts.get(address, 0) > 0
+        if level == last and address in known.counts
+        else any(end not in found for _, end in steps.get(address, []))
+        for address, level in found.items()
+    )
+
+
+def _edges(links: Iterable[Link], found: Mapping[str, int]) -> list[Edge]:
+    """Return the edges between what was found, without those that a group of chips says already."""
+    kept = [link for link in links if link.product in found and link.source in found]
+    groups: dict[str, list[str]] = {}
+    for link in kept:
+        if link.rel == MEMBERS_REL:
+            groups.setdefault(link.product, []).append(link.source)
+    direct = {(link.product, link.source) for link in kept}
+    return [
+        Edge(_name(link.product), _name(link.source), link.rel)
+        for link in kept
+        if link.rel == MEMBERS_REL or not any((group, link.source) in direct for group in groups.get(link.product, []))
+    ]
+
+
+def _node(address: str, known: Described) -> Node:
+    if address in known.items:
+        return node_of_item(orjson.loads(known.items[address]))
+    collection, item = parts_of(address)
+    name = _name(address)
+    if collection is None:
+        return Node(name, EXTERNAL, name)
+    if item is not None:
+        return Node(name, "unknown", name, missing=True)
+    count = known.counts.get(address, 0)
+    return Node(name, Kind.CHIPS, f"{count} chips of {collection}", count=count, missing=count == 0)
+
+
+def _name(address: str) -> str:
     """Turn `collections/<c>/items/<i>` into `<c>/<i>`; any other address stays as it is."""
-    parts = href.split("/")
-    return f"{parts[1]}/{parts[3]}" if len(parts) == 4 and parts[0] == "collections" else href
-
-
-def _href(name: str) -> str:
-    collection, slash, item = name.partition("/")
-    return item_href(collection, item) if slash else f"collections/{collection}/items"
-
-
-def _members_collection(link: Mapping[str, Any]) -> str:
-    return str(link["href"]).split("/")[1]
+    collection, item = parts_of(address)
+    return address if collection is None else f"{collection}/{item}" if item else collection

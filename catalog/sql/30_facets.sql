@@ -1,0 +1,113 @@
+-- How many items a collection holds, by kind, split, month, class and so on: what counts and histograms of whole
+-- collections are summed from, in place of reading a million rows.
+--
+-- Triggers on lab.items append to lab.facets, so it is exact in every transaction and no writer waits for another. Every
+-- few hundred rows what was appended is merged.
+ALTER TABLE lab.items ADD COLUMN IF NOT EXISTS class_counts jsonb;
+
+CREATE TABLE IF NOT EXISTS lab.facets (
+    facet text NOT NULL,            -- what is counted; `item` counts all of them
+    collection text NOT NULL,
+    value text NOT NULL,            -- the value that is counted; '' for `item`
+    owner text,
+    visibility text,
+    project text,
+    items bigint NOT NULL,          -- how many more (or fewer) items have that value
+    pixels double precision,        -- for `class`: of how many pixels
+    merged boolean NOT NULL DEFAULT false
+);
+CREATE INDEX IF NOT EXISTS facets_value ON lab.facets (facet, collection, value);
+CREATE INDEX IF NOT EXISTS facets_unmerged ON lab.facets (collection) WHERE NOT merged;
+
+-- The box of a geometry; of its first part where it crosses longitude 180.
+CREATE OR REPLACE FUNCTION lab.box_of(place geometry) RETURNS box2d AS $$
+    SELECT CASE WHEN ST_XMax(Box2D(place)) - ST_XMin(Box2D(place)) > 180 AND ST_NumGeometries(place) > 1
+                THEN Box2D(ST_GeometryN(place, 1)) ELSE Box2D(place) END
+$$ LANGUAGE sql IMMUTABLE PARALLEL SAFE;
+
+-- The web map tile `zoom/x/y` in which the middle of a box lies.
+CREATE OR REPLACE FUNCTION lab.tile_of(box box2d, zoom integer) RETURNS text AS $$
+    SELECT zoom || '/'
+        || least((1 << zoom) - 1, floor(((ST_XMin(box) + ST_XMax(box)) / 2 + 180) / 360 * (1 << zoom))::integer) || '/'
+        || least((1 << zoom) - 1, greatest(0, floor((1 - asinh(tan(radians(
+            least(89.9, greatest(-89.9, (ST_YMin(box) + ST_YMax(box)) / 2))))) / pi()) / 2 * (1 << zoom))::integer))
+$$ LANGUAGE sql IMMUTABLE PARALLEL SAFE;
+
+-- The range of ten percent that a cloud cover lies in, `0` … `90`; 100 belongs to the last.
+CREATE OR REPLACE FUNCTION lab.tenth_of(percent double precision) RETURNS text AS $$
+    SELECT CASE WHEN percent IS NOT NULL THEN (least(9, greatest(0, floor(percent / 10))) * 10)::integer::text END
+$$ LANGUAGE sql IMMUTABLE PARALLEL SAFE;
+
+-- Aggregations of less than whole collections count the same values (catalog/aggregation.py).
+CREATE OR REPLACE FUNCTION lab.count_facets() RETURNS trigger AS $$
+DECLARE
+    sign integer := TG_ARGV[0];
+BEGIN
+    INSERT INTO lab.facets (facet, collection, value, owner, visibility, project, items)
+    SELECT
+        CASE WHEN grouping(kind) = 0 THEN 'kind' WHEN grouping(split) = 0 THEN 'split'
+             WHEN grouping(month) = 0 THEN 'month' WHEN grouping(dataset_version) = 0 THEN 'dataset_version'
+             WHEN grouping(run_type) = 0 THEN 'run_type' WHEN grouping(status) = 0 THEN 'status'
+             WHEN grouping(model) = 0 THEN 'model' WHEN grouping(platform) = 0 THEN 'platform'
+             WHEN grouping(grid_code) = 0 THEN 'grid_code' WHEN grouping(cloud_cover) = 0 THEN 'cloud_cover'
+             WHEN grouping(tile) = 0 THEN 'tile' ELSE 'item' END AS facet,
+        collection,
+        coalesce(kind, split, month, dataset_version, run_type, status, model, platform, grid_code, cloud_cover, tile,
+                 '') AS value,
+        owner, visibility, project, sign * count(*)
+    FROM (
+        SELECT collection, owner, visibility, project, kind, split, dataset_version, run_type, status, model, platform,
+            grid_code, to_char(datetime AT TIME ZONE 'UTC', 'YYYY-MM') AS month,
+            lab.tenth_of(cloud_cover) AS cloud_cover, lab.tile_of(box, 8) AS tile
+        FROM (SELECT *, lab.box_of(geometry) AS box FROM changed OFFSET 0) AS boxed OFFSET 0
+    ) AS facets
+    GROUP BY collection, owner, visibility, project, GROUPING SETS ((), kind, split, month, dataset_version, run_type,
+        status, model, platform, grid_code, cloud_cover, tile)
+    HAVING num_nonnulls(kind, split, month, dataset_version, run_type, status, model, platform, grid_code, cloud_cover,
+        tile) = 1 OR grouping(kind, split, month, dataset_version, run_type, status, model, platform, grid_code,
+        cloud_cover, tile) = 2047;
+    INSERT INTO lab.facets (facet, collection, value, owner, visibility, project, items, pixels)
+    SELECT 'class', c.collection, f.key, c.owner, c.visibility, c.project, sign * count(*), sign * sum(f.value::float8)
+    FROM (SELECT * FROM changed WHERE jsonb_typeof(class_counts) = 'object') AS c, LATERAL jsonb_each(class_counts) AS f
+    WHERE jsonb_typeof(f.value) = 'number' GROUP BY 2, 3, 4, 5, 6;
+    PERFORM lab.merge_facets(collection) FROM (SELECT DISTINCT collection FROM changed) AS touched;
+    RETURN NULL;
+END;
+$$ LANGUAGE plpgsql;
+
+-- Replace what was appended for a collection by its sums, where it is much and nobody else is at it.
+CREATE OR REPLACE FUNCTION lab.merge_facets(wanted text, much integer DEFAULT 500) RETURNS void AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM lab.facets WHERE collection = wanted AND NOT merged OFFSET much)
+        OR current_setting('transaction_isolation') <> 'read committed'
+        OR NOT pg_try_advisory_xact_lock(hashtextextended(wanted, 30)) THEN
+        RETURN;
+    END IF;
+    WITH gone AS (
+        DELETE FROM lab.facets f
+        USING (SELECT DISTINCT facet, value FROM lab.facets WHERE collection = wanted AND NOT merged) AS k
+        WHERE f.facet = k.facet AND f.collection = wanted AND f.value = k.value RETURNING f.*
+    )
+    INSERT INTO lab.facets
+    SELECT facet, collection, value, owner, visibility, project, sum(items), sum(pixels), true
+    FROM gone GROUP BY 1, 2, 3, 4, 5, 6 HAVING sum(items) <> 0;
+END;
+$$ LANGUAGE plpgsql;
+
+CREATE OR REPLACE TRIGGER lab_count_new AFTER INSERT ON lab.items
+    REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION lab.count_facets('1');
+CREATE OR REPLACE TRIGGER lab_count_gone AFTER DELETE ON lab.items
+    REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION lab.count_facets('-1');
+CREATE OR REPLACE TRIGGER lab_count_before AFTER UPDATE ON lab.items
+    REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION lab.count_facets('-1');
+CREATE OR REPLACE TRIGGER lab_count_after AFTER UPDATE ON lab.items
+    REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION lab.count_facets('1');
+
+CREATE OR REPLACE FUNCTION lab.forget_facets() RETURNS trigger AS $$
+BEGIN
+    DELETE FROM lab.facets;
+    RETURN NULL;
+END;
+$$ LANGUAGE plpgsql;
+CREATE OR REPLACE TRIGGER lab_count_none AFTER TRUNCATE ON lab.items
+    FOR EACH STATEMENT EXECUTE FUNCTION lab.forget_facets();
