@@ -12,6 +12,7 @@ import anyio
 from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
+from terralab.catalog.access.authenticate import Authenticate, Callers
 from terralab.catalog.settings import Settings
 from terralab.extensions.ids import code_version
 from terralab.tiler.errors import add_error_handlers
@@ -53,6 +54,8 @@ def create_tiler_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(factory.router, prefix=PREFIX)
     app.mount("/static", StaticFiles(directory=FOLDER / "static"), name="static")
     add_error_handlers(app)
+    # Below the web process the caller is known already, and this does nothing.
+    app.add_middleware(Authenticate, callers=Callers(chosen))
     return app
 
 

@@ -1,8 +1,8 @@
 """From collection, item and asset names to a verified file: the only way in which the tiler reaches pixels.
 
 One database round trip for item and collection, remembered for a few seconds, since a map asks for dozens of tiles of
-one item at once. The bytes are compared with their checksum once per state of the file, so that damage on the disk is
-an error and never a wrong picture.
+one item at once; whether the caller may read them is asked about each request. The bytes are compared with their
+checksum once per state of the file, so that damage on the disk is an error and never a wrong picture.
 """
 
 import os
@@ -18,6 +18,8 @@ import psycopg
 from psycopg.types.json import set_json_loads
 from psycopg_pool import ConnectionPool, PoolTimeout
 
+from terralab.catalog.access.policy import guarded, may_read
+from terralab.catalog.access.principal import Principal
 from terralab.catalog.errors import AssetCorrupt, InvalidRaster, ServiceUnavailable, UnknownName
 from terralab.catalog.settings import Settings
 from terralab.catalog.store import open_store, parse_href
@@ -106,26 +108,29 @@ class Lookup:
         """Read every item anew, as after a change."""
         self._remembered.cache_clear()
 
-    def entry(self, collection: str, item: str) -> Entry:
+    def entry(self, collection: str, item: str, caller: Principal) -> Entry:
         """Return an item with its collection, at most a few seconds old.
 
         Raises:
-            UnknownName: there is no such item.
+            UnknownName: there is no such item that the caller may read.
             ServiceUnavailable: the database does not answer.
         """
         if not (is_valid_id(collection) and is_valid_id(item)):
             raise UnknownName(f"no item {item!r} in collection {collection!r}: that is not a valid id")
-        return self._remembered(collection, item, int(time.monotonic() / _REMEMBERED_SECONDS))
+        found = self._remembered(collection, item, int(time.monotonic() / _REMEMBERED_SECONDS))
+        if not may_read(caller, guarded(found.item), guarded(found.collection)):
+            raise _unknown(collection, item)
+        return found
 
-    def asset(self, collection: str, item: str, key: str) -> CatalogAsset:
+    def asset(self, collection: str, item: str, key: str, caller: Principal) -> CatalogAsset:
         """Return a raster asset whose bytes are as they were stored.
 
         Raises:
-            UnknownName: there is no such item or asset.
+            UnknownName: there is no such item or asset that the caller may read.
             InvalidRaster: the asset is no TIFF of the asset store.
             AssetCorrupt: its bytes are missing or damaged.
         """
-        found = self.entry(collection, item)
+        found = self.entry(collection, item, caller)
         assets = found.item.get("assets") or {}
         if key not in assets:
             raise UnknownName.of(f"asset of {collection}/{item}", key, list(assets))
@@ -149,7 +154,7 @@ class Lookup:
         except (PoolTimeout, psycopg.OperationalError) as error:
             raise ServiceUnavailable("the database does not answer; try again in a moment") from error
         if row is None or row[0] is None:
-            raise UnknownName(f"no item is called {item!r} in collection {collection!r}")
+            raise _unknown(collection, item)
         return Entry(row[0], row[1] or {})
 
     def _intact_path(self, href: str) -> Path:
@@ -170,6 +175,10 @@ class Lookup:
             if state not in self._intact:
                 self._store.verify(state[0])
                 self._intact.add(state)
+
+
+def _unknown(collection: str, item: str) -> UnknownName:
+    return UnknownName(f"no item is called {item!r} in collection {collection!r}")
 
 
 def _decode_json_fast(connection: psycopg.Connection[Any]) -> None:

@@ -11,6 +11,7 @@ from rasterio.errors import CRSError
 from rio_tiler.colormap import cmap
 from rio_tiler.constants import WGS84_CRS
 
+from terralab.catalog.access.requests import Reader
 from terralab.catalog.errors import InvalidInput
 from terralab.tiler.lookup import CatalogAsset, Lookup
 from terralab.tiler.renders import Stretch, View, preset
@@ -29,13 +30,14 @@ _FARTHEST = 4e7  # metres; beyond the circumference of the earth no coordinate m
 
 def find_asset(
     request: Request,
+    caller: Reader,
     collection: Annotated[str, Path(description="Collection id.")],
     item: Annotated[str, Path(description="Item id.")],
     asset: Annotated[str, Path(description="Asset key.")],
 ) -> CatalogAsset:
-    """Return the asset that the path names."""
+    """Return the asset that the path names, where the caller may read its item."""
     lookup: Lookup = request.app.state.lookup
-    return lookup.asset(collection, item, asset)
+    return lookup.asset(collection, item, asset, caller)
 
 
 AssetDep = Annotated[CatalogAsset, Depends(find_asset)]

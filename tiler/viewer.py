@@ -13,6 +13,7 @@ from fastapi import Request, Response
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 from titiler.core.factory import FactoryExtension
 
+from terralab.catalog.access.requests import principal_of
 from terralab.catalog.addresses import web_base
 from terralab.catalog.errors import LabError
 from terralab.extensions.imagery import IMAGE_ASSET
@@ -79,9 +80,9 @@ def _sources(request: Request, asset: CatalogAsset, mount: str) -> list[dict[str
         ):
             continue
         try:
-            entry = lookup.entry(parts[1], parts[3])
+            entry = lookup.entry(parts[1], parts[3], principal_of(request))
         except LabError:
-            continue  # a source that is gone is no reason to have no map
+            continue  # a source that is gone, or not for the caller, is no reason to have no map
         if entry.item["properties"].get(KIND_PROP) == Kind.IMAGERY and IMAGE_ASSET in entry.item["assets"]:
             layers.append(_layer(mount, entry.item, IMAGE_ASSET, f"Imagery {entry.item['id']}", ""))
     return layers

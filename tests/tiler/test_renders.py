@@ -10,6 +10,7 @@ from rio_tiler.models import ImageData
 from titiler.core.resources.enums import ImageType
 from titiler.core.utils import render_image
 
+from terralab.catalog.access.principal import ANONYMOUS
 from terralab.tiler.encode import encode
 from terralab.tiler.renders import View
 
@@ -121,7 +122,7 @@ def test_answers_are_cached_until_something_changes(lab) -> None:
 
 def test_changes_are_seen_within_seconds(lab) -> None:
     lookup = lab.client.app.state.lookup
-    first = lookup.entry("labels", "label-1")
+    first = lookup.entry("labels", "label-1", ANONYMOUS)
     assert lookup._remembered("labels", "label-1", 1) is lookup._remembered("labels", "label-1", 1)
     assert lookup._remembered("labels", "label-1", 2) is not first
 
