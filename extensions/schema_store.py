@@ -31,6 +31,7 @@ _ALIASES = {
 _CORE_PATHS = {
     "Feature": "item-spec/json-schema/item.json",
     "Collection": "collection-spec/json-schema/collection.json",
+    "Catalog": "catalog-spec/json-schema/catalog.json",
 }
 _OWN_VERSION = "1.1.0"
 # A document names its schemas; the lab must not be led to fetch from just anywhere.

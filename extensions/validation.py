@@ -25,9 +25,12 @@ _VERSIONS = ("1.1.0", "1.0.0")
 
 
 def check(document: Any, schemas: SchemaStore, *, known_extensions: bool = False, files: bool = False) -> list[Problem]:
-    """Check an item or a collection, whichever its `type` says; see `check_item` for the arguments."""
-    if isinstance(document, dict) and document.get("type") == "Collection":
+    """Check an item, a collection or a catalog, whichever its `type` says; see `check_item` for the arguments."""
+    kind = document.get("type") if isinstance(document, dict) else None
+    if kind == "Collection":
         return check_collection(document, schemas, known_extensions=known_extensions, files=files)
+    if kind == "Catalog":
+        return _check_catalog(document, schemas, known_extensions)
     return check_item(document, schemas, known_extensions=known_extensions, files=files)
 
 
@@ -71,6 +74,13 @@ def check_collection(
     found += _frame(collection, schemas, known_extensions)
     found += _extent(collection.get("extent"))
     return _with_schemas(found, collection, schemas) + collection_profile_problems(collection)
+
+
+def _check_catalog(catalog: Any, schemas: SchemaStore, known_extensions: bool) -> list[Problem]:
+    found = _content(catalog, "Catalog")
+    if not is_readable(found):
+        return found
+    return _with_schemas(found + _frame(catalog, schemas, known_extensions), catalog, schemas)
 
 
 def is_stored_id(text: str) -> bool:
