@@ -18,7 +18,7 @@ from terralab.catalog.rendering import holds_mark, rendered
 from terralab.catalog.store import HREF_SCHEME, parse_href
 from terralab.extensions.dataset import MEMBERS_REL
 from terralab.extensions.item import parse_time
-from terralab.extensions.lab import EXECUTION_REL, METRICS_PROP, PRODUCED_REL
+from terralab.extensions.lab import CLASS_COUNTS_PROP, EXECUTION_REL, METRICS_PROP, PRODUCED_REL
 
 TEXT, NUMBER = "text", "number"
 FIELDS: dict[str, tuple[str, str]] = {
@@ -88,6 +88,7 @@ class ItemRow:
         hash: first 16 bytes of the SHA-256 of the canonical JSON.
         columns: values of the typed columns, in the order of `FIELDS`.
         metrics: JSON of `lab:metrics`, None where there are none.
+        class_counts: JSON of `lab:class_counts`, None where there are none.
         body: finished JSON with `BASE` for the address; None where the item cannot be rendered.
         links: (rel, target) of the links that say where it comes from.
         files: multihashes of its files in the asset store.
@@ -103,6 +104,7 @@ class ItemRow:
     hash: bytes
     columns: tuple[str | float | None, ...]
     metrics: bytes | None
+    class_counts: bytes | None
     body: bytes | None
     links: list[tuple[str, str]]
     files: list[str]
@@ -175,7 +177,6 @@ def _row(
     properties = item["properties"]
     whole = canonical(item)
     start, end = time_range(properties)
-    metrics = properties.get(METRICS_PROP)
     return ItemRow(
         collection=item["collection"],
         id=item["id"],
@@ -186,7 +187,8 @@ def _row(
         content=_content(item, state),
         hash=hash_of(whole),
         columns=tuple(_value(properties.get(name), kind) for name, (_, kind) in FIELDS.items()),
-        metrics=orjson.dumps(metrics) if isinstance(metrics, dict) and metrics else None,
+        metrics=_object(properties.get(METRICS_PROP)),
+        class_counts=_object(properties.get(CLASS_COUNTS_PROP)),
         body=None if holds_mark(whole) else rendered(item, state.renders),
         links=[
             (str(link["rel"]), str(link["href"])) for link in item.get("links") or [] if link["rel"] in LINEAGE_RELS
@@ -218,6 +220,10 @@ def _value(value: Any, kind: str) -> str | float | None:
     if isinstance(value, str):
         return value
     return orjson.dumps(value).decode()
+
+
+def _object(value: Any) -> bytes | None:
+    return orjson.dumps(value) if isinstance(value, dict) and value else None
 
 
 def _number(value: Any) -> float | None:

@@ -30,6 +30,7 @@ READ_COLUMNS = (
     "hash",
     *(column for column, _ in FIELDS.values()),
     "metrics",
+    "class_counts",
     "body",
 )
 _NUMBERS = tuple(kind == NUMBER for _, kind in FIELDS.values())
@@ -85,7 +86,7 @@ def _pgstac_row(row: ItemRow) -> bytes:
 def _read_row(row: ItemRow) -> bytes:
     typed = [_number(value) if number else _text(value) for value, number in zip(row.columns, _NUMBERS, strict=True)]
     return _record(
-        8 + len(typed),
+        9 + len(typed),
         _text(row.collection),
         _text(row.id),
         _time(row.start),
@@ -93,7 +94,8 @@ def _read_row(row: ItemRow) -> bytes:
         _bytes(row.geometry),
         _bytes(row.hash),
         *typed,
-        _NULL if row.metrics is None else _bytes(_JSONB_VERSION + row.metrics),
+        _json(row.metrics),
+        _json(row.class_counts),
         _bytes(row.body or b""),
     )
 
@@ -108,6 +110,10 @@ def _bytes(value: bytes) -> bytes:
 
 def _text(value: Any) -> bytes:
     return _NULL if value is None else _bytes(str(value).encode())
+
+
+def _json(value: bytes | None) -> bytes:
+    return _NULL if value is None else _bytes(_JSONB_VERSION + value)
 
 
 def _number(value: Any) -> bytes:

@@ -90,13 +90,19 @@ $$ LANGUAGE plpgsql STABLE;
 -- The items that another program changed and that are not in the read model yet, as pgstac has them.
 CREATE OR REPLACE FUNCTION lab.stale_items() RETURNS TABLE (
     collection text, id text, owner text, visibility text, project text, content jsonb) AS $$
-    SELECT s.collection, s.id, i.content->'properties'->>'lab:owner', i.content->'properties'->>'lab:visibility',
-        i.content->'properties'->>'lab:project', i.content
-    FROM (SELECT DISTINCT t.collection, t.id FROM lab.stale t) AS s
-    CROSS JOIN LATERAL (
-        SELECT p.content FROM pgstac.items p WHERE p.collection = s.collection AND p.id = s.id LIMIT 1
-    ) AS i
-$$ LANGUAGE sql STABLE;
+BEGIN
+    IF NOT EXISTS (SELECT FROM lab.stale) THEN
+        RETURN;  -- before a plan is made for all partitions of pgstac
+    END IF;
+    RETURN QUERY
+        SELECT s.collection, s.id, i.content->'properties'->>'lab:owner', i.content->'properties'->>'lab:visibility',
+            i.content->'properties'->>'lab:project', i.content
+        FROM (SELECT DISTINCT t.collection, t.id FROM lab.stale t) AS s
+        CROSS JOIN LATERAL (
+            SELECT p.content FROM pgstac.items p WHERE p.collection = s.collection AND p.id = s.id LIMIT 1
+        ) AS i;
+END;
+$$ LANGUAGE plpgsql STABLE;
 
 -- Their links.
 CREATE OR REPLACE FUNCTION lab.stale_links() RETURNS TABLE (
