@@ -1,7 +1,7 @@
 """Under which address the lab is seen, so that every link is right on any host, below any mount and behind any proxy.
 
 Links use the host that the client called, or `TERRALAB_WEB_PUBLIC_URL` where that is set. `X-Forwarded-*` and
-`Forwarded` headers are never read: anybody can send them.
+`Forwarded` headers are believed from trusted proxies only (`forwarded`): anybody can send them.
 """
 
 from urllib.parse import urlsplit
@@ -30,24 +30,34 @@ class PublicAddress:
     def __init__(self, app: ASGIApp, url: str) -> None:
         parts = urlsplit(url.rstrip("/"))
         self.app, self.scheme, self.host, self.prefix = app, parts.scheme, parts.netloc, parts.path
-        self.server = (parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 80))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         if scope["type"] == "http":
-            others = [(name, value) for name, value in scope["headers"] if name != b"host"]
-            path = scope["path"]
-            if self.prefix and not f"{path}/".startswith(f"{self.prefix}/"):
-                path = self.prefix + path  # the proxy stripped the prefix
-            scope = {
-                **scope,
-                "scheme": self.scheme,
-                "server": self.server,
-                "headers": [(b"host", self.host.encode()), *others],
-                "root_path": self.prefix,
-                "path": path,
-            }
+            scope = called_at(scope, self.scheme, self.host, self.prefix)
         await self.app(scope, receive, send)
+
+
+def called_at(scope: Scope, scheme: str | None, host: str | None, prefix: str | None) -> Scope:
+    """Return the scope of a request as if it came by another address; None leaves a part as it is.
+
+    Args:
+        scope: of a request.
+        scheme: `http` or `https`.
+        host: with its port where that is not the scheme's.
+        prefix: path below which the web process is seen, without a slash at the end; a proxy may have taken it off.
+    """
+    changed = {**scope, "scheme": scheme or scope["scheme"]}
+    if host is not None:
+        parts = urlsplit(f"//{host}")
+        others = [(name, value) for name, value in scope["headers"] if name != b"host"]
+        changed["headers"] = [(b"host", host.encode()), *others]
+        changed["server"] = (parts.hostname or "", parts.port or _PORTS.get(changed["scheme"], 80))
+    if prefix is not None:
+        path = scope["path"]
+        within = not prefix or f"{path}/".startswith(f"{prefix}/")
+        changed |= {"root_path": prefix, "path": path if within else prefix + path}
+    return changed
 
 
 class Mounted:
@@ -66,6 +76,11 @@ class Mounted:
         """Answer a request."""
         if scope["type"] == "http":
             base = str(Request(scope).base_url).rstrip("/")
-            scope = {**scope, "app_root_path": scope["root_path"], WEB_BASE: base}
+            outer, scope = scope, {**scope, "app_root_path": scope["root_path"], WEB_BASE: base}
             scope.pop("router", None)
+            try:
+                await self.app(scope, receive, send)
+            finally:
+                outer["route"] = scope.get("route")  # for the record of the request
+            return
         await self.app(scope, receive, send)

@@ -24,6 +24,7 @@ from terralab.catalog.addresses import Mounted, PublicAddress
 from terralab.catalog.api_reference import reference_of
 from terralab.catalog.browser import browser_router
 from terralab.catalog.files import files_router
+from terralab.catalog.forwarded import TrustedProxies, networks_of
 from terralab.catalog.health import health_router
 from terralab.catalog.item_page import item_page_router
 from terralab.catalog.landing import landing_router
@@ -40,7 +41,17 @@ from terralab.catalog.workspace import Workspace
 TILES = "/tiles"
 _LOG = logging.getLogger("terralab.web")
 _ACCESS_LOG = logging.getLogger("terralab.access")
-_EXPOSED_HEADERS = ["Accept-Ranges", "Content-Range", "ETag", "Retry-After", "X-Request-ID"]
+_ALLOWED_HEADERS = [
+    "Authorization",
+    "Content-Type",
+    "Idempotency-Key",
+    "If-Match",
+    "If-None-Match",
+    "Prefer",
+    "Range",
+    "X-API-Key",
+]
+_EXPOSED_HEADERS = ["Accept-Ranges", "Content-Range", "ETag", "Location", "Retry-After", "X-Request-ID"]
 
 
 def create_app(settings: Settings | None = None, mounts: Mapping[str, FastAPI] | None = None) -> FastAPI:
@@ -89,18 +100,19 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
     """Add what every request passes, the innermost first."""
     # Inside CORS, so that the page that sent a wrong token may read that it is wrong.
     app.add_middleware(Authenticate, callers=Callers(settings))
-    # Anybody may read what is public from any page; no cookie or password travels with such a request.
+    # A page of any origin may call: no cookie travels with its request, and a token only where the page has it.
     app.add_middleware(
         CORSMiddleware,
-        allow_origins=["*"],
-        allow_methods=["GET", "HEAD", "POST", "OPTIONS"],
-        allow_headers=["Content-Type", "Range", "If-None-Match"],
+        allow_origins=[origin.strip() for origin in settings.api.cors_origins.split(",") if origin.strip()],
+        allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
+        allow_headers=_ALLOWED_HEADERS,
         expose_headers=_EXPOSED_HEADERS,
         max_age=600,
     )
     app.add_middleware(RequestRecord)
     if settings.web.public_url:
         app.add_middleware(PublicAddress, url=settings.web.public_url)
+    app.add_middleware(TrustedProxies, networks=networks_of(settings.api.trusted_proxies))
 
 
 class RequestRecord:

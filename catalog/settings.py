@@ -82,7 +82,8 @@ class ApiSettings(BaseSettings):
     )
     cors_origins: str = Field(default="*", description="Origins (separated by ',') whose pages may call the API.")
     trusted_proxies: str = Field(
-        default="", description="Addresses (separated by ',') of proxies whose forwarded headers are believed."
+        default="",
+        description="Proxies (addresses, networks; with ',') whose forwarded headers are believed.",
     )
 
 
@@ -93,7 +94,8 @@ class AccessSettings(BaseSettings):
 
     open_reads: bool | None = Field(
         default=None,
-        description="Whether anybody may read everything; by default only where the web process listens on loopback.",
+        description="Whether anybody may read everything; by default where only this machine reaches the web process:"
+        " it listens on loopback, and neither a public address nor a proxy is set.",
     )
     oidc_issuer: str | None = Field(default=None, description="Issuer of OpenID Connect tokens that are accepted.")
     oidc_audience: str | None = Field(default=None, description="Audience that those tokens must name.")
@@ -252,7 +254,8 @@ class Settings:
         """Return whether anybody may read everything: as set, else where only this machine reaches the web process."""
         if self.access.open_reads is not None:
             return self.access.open_reads
-        return self.web.host in ("127.0.0.1", "localhost", "::1") and self.web.public_url is None
+        on_loopback = self.web.host in ("127.0.0.1", "localhost", "::1")
+        return on_loopback and self.web.public_url is None and not self.api.trusted_proxies
 
     @property
     def database_url(self) -> str:
