@@ -17,12 +17,18 @@ THUMBNAIL_PIXELS = 480
 _HTML = "text/html"
 
 
+class FileAddress(str):
+    """An address of a stored file that the lab made, as against the same text written by a user."""
+
+    __slots__ = ()
+
+
 def file_url(href: str, base: str) -> str:
-    """Return the address of `asset://<multihash>/<name>` on this host; any other href as it is."""
+    """Return the address of `asset://<multihash>/<name>` on this host, a `FileAddress`; any other href as it is."""
     if not href.startswith(HREF_SCHEME):
         return href
     checksum, _, name = href.removeprefix(HREF_SCHEME).partition("/")
-    return f"{base}/files/{checksum}/{quote(name)}"
+    return FileAddress(f"{base}/files/{checksum}/{quote(name)}")
 
 
 def address_assets(document: dict[str, Any], base: str) -> None:

@@ -4,8 +4,10 @@ import json
 from multiprocessing import get_context
 from pathlib import Path
 from time import time
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +17,8 @@ from terralab.catalog.access.secret_files import SIGNING_KEY, kept_secret
 from terralab.catalog.access.signatures import Signer
 from terralab.catalog.errors import ServiceUnavailable
 from terralab.catalog.rendering import rendered, served
+from terralab.catalog.served_items import address_assets
+from terralab.catalog.signed_files import sign_assets
 
 CHECKSUM = "1220" + "ab" * 32
 
@@ -96,7 +100,7 @@ def test_a_home_that_cannot_be_written_is_no_bare_error(tmp_path: Path) -> None:
 
 def test_only_addresses_that_the_lab_made_are_signed(signer: Signer) -> None:
     mine, other = CHECKSUM, "1220" + "cd" * 32
-    item = {
+    item: dict[str, Any] = {
         "type": "Feature",
         "id": "a",
         "collection": "c",
@@ -118,6 +122,12 @@ def test_only_addresses_that_the_lab_made_are_signed(signer: Signer) -> None:
     assert signer.verify(mine, dict(parse_qsl(urlsplit(address).query)))
     assert signed == plain
     assert signer.file_url(f"asset://{mine}/a b.tif", "http://lab") == address
+    address_assets(item, "http://lab")
+    sign_assets(item, "http://lab", signer)
+    hrefs = {key: asset["href"] for key, asset in item["assets"].items()}
+    assert hrefs.pop("image") == address
+    assert hrefs == {key: asset["href"] for key, asset in plain["assets"].items() if key != "image"}
+    assert json.loads(orjson.dumps(item)) == item
     assert signer.file_url("http://elsewhere/x", "http://lab") == "http://elsewhere/x"
 
 
