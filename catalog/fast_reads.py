@@ -24,6 +24,7 @@ from terralab.catalog.addresses import WEB_BASE
 from terralab.catalog.cql2_sql import NotCompiled
 from terralab.catalog.errors import ServiceUnavailable
 from terralab.catalog.problems import problem, status_of
+from terralab.catalog.projection import Projection
 from terralab.catalog.read_model import canonical, etag_of, hydrated
 from terralab.catalog.read_search import Page, ReadSearch
 from terralab.catalog.rendering import holds_mark, rendered, served
@@ -102,8 +103,7 @@ class FastReads:
 
     async def _answer(self, scope: Scope, search: Mapping[str, Any], collection: str | None, send: Send) -> bool:
         """Answer a search, of one collection's items where that is not None."""
-        if search.get("fields"):
-            raise NotCompiled("fields")
+        projection = Projection.of_search(search.get("fields"))
         caller = principal_of(scope)
         hidden = await self._state.collection_access.hidden_from(caller)
         wanted = search if collection is None else {**search, "collections": [collection]}
@@ -115,7 +115,9 @@ class FastReads:
         if tag is not None and _header(scope, b"if-none-match") == tag:
             await _send(send, 304, b"", tag, caller)
         else:
-            content = await self._feature_collection(scope, search, page, collection)
+            features = await self._features(scope, page, projection)
+            links = page_links(scope, search, collection, page.next, page.previous)
+            content = _feature_collection(features, links, page)
             await _send(send, 200, content, tag, caller)
         return True
 
@@ -148,17 +150,15 @@ class FastReads:
                     # A geometry that PostGIS cannot read, say: the stock way says what is wrong.
                     raise NotCompiled("data") from error
 
-    async def _feature_collection(
-        self, scope: Scope, search: Mapping[str, Any], page: Page, collection: str | None
-    ) -> bytes:
+    async def _features(self, scope: Scope, page: Page, projection: Projection | None) -> bytes:
+        """Return the items of a page, with commas between them."""
         private = await self._private([(item.collection, item.visibility) for item in page.items])
         bodies = [item.body for item in page.items]
-        if any(private):
+        if any(private) or projection is not None:
             bodies = [self._served(body, closed, scope) for body, closed in zip(bodies, private, strict=True)]
-        links = page_links(scope, search, collection, page.next, page.previous)
-        rest = orjson.dumps({"links": links, "numberMatched": page.matched, "numberReturned": len(page.items)})
-        head = b'{"type":"FeatureCollection","features":['
-        return b"".join([head, served(b",".join(bodies), scope[WEB_BASE]), b"],", rest[1:]])
+        if projection is not None:
+            bodies = [projection.apply(body) for body in bodies]
+        return served(b",".join(bodies), scope[WEB_BASE])
 
     async def _private(self, items: Sequence[tuple[str, str | None]]) -> list[bool]:
         """Return for each (collection, visibility) whether its files' addresses must be signed."""
@@ -170,6 +170,11 @@ class FastReads:
     def _served(self, body: bytes, private: bool, scope: Scope) -> bytes:
         """Return an item with addresses, signed where they are those of private files."""
         return served(sign_body(body, self._state.signer) if private else body, scope[WEB_BASE])
+
+
+def _feature_collection(features: bytes, links: list[dict[str, Any]], page: Page) -> bytes:
+    rest = orjson.dumps({"links": links, "numberMatched": page.matched, "numberReturned": len(page.items)})
+    return b"".join([b'{"type":"FeatureCollection","features":[', features, b"],", rest[1:]])
 
 
 @dataclass(frozen=True)

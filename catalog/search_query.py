@@ -7,6 +7,7 @@ import orjson
 from cql2 import Expr
 
 from terralab.catalog.cql2_sql import NotCompiled
+from terralab.catalog.projection import fields_of_query
 from terralab.catalog.search_guards import filter_text_is_fine
 
 _LISTS = {"collections", "ids"}
@@ -42,6 +43,8 @@ def _value(name: str, text: str, language: str) -> Any:
             return [float(number) for number in text.split(",")]
         if name == "sortby":
             return [_sort_entry(part) for part in text.split(",")]
+        if name == "fields":
+            return fields_of_query(text)
         if name in ("intersects", "query"):
             return orjson.loads(text)
         if name == "filter":

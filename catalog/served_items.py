@@ -13,6 +13,7 @@ from terralab.extensions.item import EXTENSION_URIS
 
 TILE_MATRIX_SET = "WebMercatorQuad"
 MAP_RELS = ("xyz", "tilejson", "wmts", "preview", "legend")
+PAGE_REL = "alternate"
 THUMBNAIL_PIXELS = 480
 _HTML = "text/html"
 
@@ -98,7 +99,7 @@ def thumbnail_url(item: Mapping[str, Any], renders: Mapping[str, Any], base: str
 def page_link(item: Mapping[str, Any], base: str) -> dict[str, Any]:
     """Return the link to the page for people."""
     href = f"{base}/items/{item['collection']}/{item['id']}"
-    return {"rel": "alternate", "href": href, "type": _HTML, "title": "Page for people"}
+    return {"rel": PAGE_REL, "href": href, "type": _HTML, "title": "Page for people"}
 
 
 def renders_of(item: Mapping[str, Any]) -> dict[str, Any] | None:

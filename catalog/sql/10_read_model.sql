@@ -49,7 +49,8 @@ END $$;
 CREATE UNIQUE INDEX IF NOT EXISTS items_key ON lab.items (collection, id);
 CREATE INDEX IF NOT EXISTS items_time ON lab.items (datetime DESC, collection DESC, id DESC);
 CREATE INDEX IF NOT EXISTS items_collection_time ON lab.items (collection, datetime DESC, id DESC);
-CREATE INDEX IF NOT EXISTS items_place ON lab.items USING gist (geometry);
+-- With the collection (btree_gist comes with pgstac): a search of one collection by place is one scan of few pages.
+CREATE INDEX IF NOT EXISTS items_place ON lab.items USING gist (collection, geometry);
 CREATE INDEX IF NOT EXISTS items_split ON lab.items (collection, split, dataset_version, datetime DESC, id DESC)
     WHERE split IS NOT NULL;
 CREATE INDEX IF NOT EXISTS items_model ON lab.items (model, datetime DESC, collection DESC, id DESC)

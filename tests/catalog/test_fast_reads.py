@@ -97,6 +97,10 @@ def check_same(server: Server, method: str, path: str, body: Any = None) -> dict
     one, other = answers(server, method, path, body)
     assert one.status_code == other.status_code == 200, other.text
     fast, stock = normal(one.json()), normal(other.json())
+    for document in (fast, stock):  # with `fields` the stock way calls its own link another type
+        for link in document["links"]:
+            if link["rel"] == "self":
+                link.pop("type")
     if fast != stock:
         assert [item["id"] for item in fast.get("features", [])] == [item["id"] for item in stock.get("features", [])]
         for pair in zip(fast.get("features", [fast]), stock.get("features", [stock]), strict=True):
@@ -134,6 +138,12 @@ SEARCHES: dict[str, dict[str, Any]] = {
     "by id": {"sortby": [{"field": "id", "direction": "desc"}], "limit": 12},
     "by platform": {"sortby": [{"field": "properties.platform", "direction": "desc"}], "limit": 70},
     "by two": {"sortby": [{"field": "platform", "direction": "asc"}, {"field": "datetime", "direction": "desc"}]},
+    "some fields": {"fields": {"include": ["type", "geometry", "properties.datetime", "assets"]}},
+    "few fields": {"fields": {"include": ["properties.eo:cloud_cover", "nothing", "properties.nothing"]}, "limit": 50},
+    "links as well": {"fields": {"include": ["links", "bbox"]}},
+    "not all": {"fields": {"exclude": ["properties", "assets.image", "assets.prediction.bands"]}, "limit": 90},
+    "no links": {"fields": {"exclude": ["links"]}},
+    "both": {"fields": {"include": ["properties.datetime"], "exclude": ["properties", "assets"]}},
     "query": {"query": {"eo:cloud_cover": {"lt": 50, "gte": 10}, "platform": {"eq": "a"}}, "limit": 50},
 }
 FILTERS_OF_NET = {"op": "=", "args": [{"property": "mlm:name"}, "net"]}
@@ -188,6 +198,8 @@ def test_query_strings_are_answered_alike(both: Server) -> None:
         "ids=item-1,item-2",
         "sortby=-eo:cloud_cover,%2Bid&limit=60&filter=%22eo:cloud_cover%22%20IS%20NOT%20NULL",
         "sortby=platform",
+        "fields=id,%2Bproperties.platform,-assets&limit=40",
+        "fields=-links,-geometry&collections=models,flood-v1",
         urlencode({"filter": json.dumps(FILTERS["or"]), "filter-lang": "cql2-json"}),
         urlencode({"filter": "platform = 'a' AND \"eo:cloud_cover\" < 50", "filter-lang": "cql2-text"}),
         urlencode({"query": json.dumps({"platform": {"eq": "b"}})}),
