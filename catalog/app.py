@@ -4,19 +4,13 @@ Run by `uvicorn --factory`; nothing happens at import. Rooms above the catalog (
 """
 
 import asyncio
-import json
-import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from time import perf_counter
-from uuid import uuid4
 
 from fastapi import FastAPI
-from starlette.datastructures import MutableHeaders
+from prometheus_client import CollectorRegistry
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
 from starlette.routing import Mount
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from terralab.catalog.access.authenticate import Authenticate, Callers
 from terralab.catalog.access.file_access import FileAccess
@@ -27,11 +21,15 @@ from terralab.catalog.files import files_router
 from terralab.catalog.forwarded import TrustedProxies, networks_of
 from terralab.catalog.health import health_router
 from terralab.catalog.item_page import item_page_router
+from terralab.catalog.lab_metrics import LabMetrics
 from terralab.catalog.landing import landing_router
 from terralab.catalog.lineage_api import lineage_router
+from terralab.catalog.metrics import RequestMetrics
+from terralab.catalog.metrics_api import metrics_router
 from terralab.catalog.pages import icon, stylesheet
-from terralab.catalog.problems import add_problem_handlers, unexpected_problem
+from terralab.catalog.problems import add_problem_handlers
 from terralab.catalog.refresh import keep_rendered
+from terralab.catalog.request_record import RequestRecord
 from terralab.catalog.search_guards import MAX_BODY_BYTES
 from terralab.catalog.settings import Settings
 from terralab.catalog.stac_api import create_stac_app
@@ -39,8 +37,6 @@ from terralab.catalog.uploads import uploads_router
 from terralab.catalog.workspace import Workspace
 
 TILES = "/tiles"
-_LOG = logging.getLogger("terralab.web")
-_ACCESS_LOG = logging.getLogger("terralab.access")
 _ALLOWED_HEADERS = [
     "Authorization",
     "Content-Type",
@@ -86,17 +82,20 @@ def create_app(settings: Settings | None = None, mounts: Mapping[str, FastAPI] |
     app.include_router(uploads_router(workspace))
     app.include_router(browser_router(settings))
     app.include_router(health_router(workspace, parts["/stac"]))
+    registry = CollectorRegistry()
+    LabMetrics(lambda: workspace.catalog, lambda: getattr(parts["/stac"].state, "readpool", None)).register(registry)
+    app.include_router(metrics_router(registry))
     app.add_api_route("/static/style.css", stylesheet, include_in_schema=False)
     app.add_api_route("/static/icon.svg", icon, include_in_schema=False)
     for path, part in parts.items():
         app.add_api_route(f"{path}/api.html", reference_of(part, path), include_in_schema=False)
         app.router.routes.append(Mount(path, Mounted(part), max_body_size=MAX_BODY_BYTES))
     add_problem_handlers(app)
-    _add_middleware(app, settings)
+    _add_middleware(app, settings, RequestMetrics(registry))
     return app
 
 
-def _add_middleware(app: FastAPI, settings: Settings) -> None:
+def _add_middleware(app: FastAPI, settings: Settings, metrics: RequestMetrics) -> None:
     """Add what every request passes, the innermost first."""
     # Inside CORS, so that the page that sent a wrong token may read that it is wrong.
     app.add_middleware(Authenticate, callers=Callers(settings))
@@ -109,49 +108,7 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
         expose_headers=_EXPOSED_HEADERS,
         max_age=600,
     )
-    app.add_middleware(RequestRecord)
+    app.add_middleware(RequestRecord, metrics=metrics)
     if settings.web.public_url:
         app.add_middleware(PublicAddress, url=settings.web.public_url)
     app.add_middleware(TrustedProxies, networks=networks_of(settings.api.trusted_proxies))
-
-
-class RequestRecord:
-    """Middleware that gives every request an id, one JSON line in the log `terralab.access`, and always an answer."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        request_id, started = uuid4().hex[:16], perf_counter()
-        status: int | None = None
-
-        async def send_with_id(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-ID"] = request_id
-                headers["X-Content-Type-Options"] = "nosniff"
-            await send(message)
-
-        scope = {**scope, "terralab.request_id": request_id}
-        try:
-            await self.app(scope, receive, send_with_id)
-        except Exception:
-            # The traceback is for the log and the answer for the client; the connection stays usable.
-            _LOG.exception("request %s failed", request_id)
-            if status is None:
-                await unexpected_problem(Request(scope))(scope, receive, send_with_id)
-        finally:
-            record = {
-                "id": request_id,
-                "method": scope["method"],
-                "path": scope["path"],
-                "status": status,
-                "ms": round(1000 * (perf_counter() - started), 1),
-            }
-            _ACCESS_LOG.info(json.dumps(record))

@@ -56,6 +56,9 @@ class WebSettings(BaseSettings):
     public_url: str | None = Field(
         default=None, description="Address that users reach the lab by, where a proxy stands in front."
     )
+    log_requests: bool = Field(
+        default=True, description="Whether each request has a line in the log of the web process."
+    )
     browser_folder: Path | None = Field(
         default=None, description="Where `make browser` puts STAC Browser; by default `browser` in the home folder."
     )
