@@ -1,6 +1,7 @@
 """Chips: one item is an image chip with its mask; one collection is one version line of a dataset."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from terralab.extensions.imagery import image_renders
@@ -16,12 +17,19 @@ from terralab.extensions.item import (
 from terralab.extensions.lab import (
     CLASS_COUNTS_PROP,
     DATASET_PROP,
+    DATASET_VERSION_PROP,
+    FOLD_PROP,
     KIND_PROP,
+    PARAMS_PROP,
+    QA_PROP,
     SCHEMA_URI,
+    SPLIT_GROUP_PROP,
+    SPLIT_PROP,
     VALID_SHARE_PROP,
     Kind,
 )
 from terralab.extensions.raster import MASK_NODATA, BandRecord, ClassDefinition, Grid, classes_to_stac
+from terralab.extensions.record import DERIVED_REL, ItemReader, ItemRecord, ItemRef
 
 IMAGE_ASSET = "image"
 MASK_ASSET = "mask"
@@ -73,7 +81,7 @@ def chip_item(
         **grid.properties(),
         CLASS_COUNTS_PROP: class_counts,
         VALID_SHARE_PROP: round(valid_share, 6),
-        "lab:params": {"row": window[0], "column": window[1]},
+        PARAMS_PROP: {"row": window[0], "column": window[1]},
     }
     frame.assets[IMAGE_ASSET] = asset(
         image,
@@ -97,6 +105,76 @@ def chip_item(
         *links,
     ]
     return frame.to_dict()
+
+
+@dataclass(frozen=True)
+class ChipRecord(ItemRecord):
+    """A chip, read from its item.
+
+    Attributes:
+        dataset: name of the dataset.
+        version: version that it belongs to, None where it was changed since or never frozen.
+        grid: the chip's own grid.
+        image: stored image chip.
+        bands: its bands, in order.
+        mask: stored mask.
+        classes: classes of the mask.
+        class_counts: labelled pixels by class name.
+        valid_share: share (0 … 1) of pixels with data in every band.
+        split: `train`, `validate` or `test`; None before a split, and for chips that it left out.
+        split_group: block or group that no split divides.
+        fold: of a cross validation, from 0.
+        window: row and column of its upper left pixel in the scene.
+        scene: what the image was cut from.
+        label: what the mask was cut from.
+        qa: flat measures of its quality.
+    """
+
+    dataset: str
+    version: str | None
+    grid: Grid
+    image: StoredFile
+    bands: tuple[BandRecord, ...]
+    mask: StoredFile
+    classes: tuple[ClassDefinition, ...]
+    class_counts: Mapping[str, int]
+    valid_share: float
+    split: str | None
+    split_group: str | None
+    fold: int | None
+    window: tuple[int, int] | None
+    scene: ItemRef
+    label: ItemRef
+    qa: Mapping[str, Any]
+
+    @classmethod
+    def of_item(cls, item: Mapping[str, Any]) -> "ChipRecord":
+        """Read a chip item.
+
+        Raises:
+            InvalidRecord: it is of another kind, or lacks a field.
+        """
+        reader = ItemReader(item, Kind.CHIPS)
+        place = reader.optional(PARAMS_PROP, dict) or {}
+        return cls(
+            **reader.common(),
+            dataset=reader.field(DATASET_PROP, str),
+            version=reader.optional(DATASET_VERSION_PROP, str),
+            grid=reader.own_grid(),
+            image=reader.file(IMAGE_ASSET),
+            bands=reader.bands(IMAGE_ASSET),
+            mask=reader.file(MASK_ASSET),
+            classes=reader.classes(MASK_ASSET),
+            class_counts=reader.field(CLASS_COUNTS_PROP, dict),
+            valid_share=reader.field(VALID_SHARE_PROP, float),
+            split=reader.optional(SPLIT_PROP, str),
+            split_group=reader.optional(SPLIT_GROUP_PROP, str),
+            fold=reader.optional(FOLD_PROP, int),
+            window=(int(place["row"]), int(place["column"])) if {"row", "column"} <= place.keys() else None,
+            scene=reader.ref(DERIVED_REL, "feature"),
+            label=reader.ref(DERIVED_REL, "label"),
+            qa=reader.optional(QA_PROP, dict) or {},
+        )
 
 
 def chips_collection(

@@ -4,7 +4,8 @@ The version's manifest (an asset) lists every chip's files with MD5 and size; `l
 that list, so the version can be checked against the catalog without DVC.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from terralab.extensions.item import Footprint, ItemFrame, StoredFile, asset, collection
@@ -14,11 +15,16 @@ from terralab.extensions.lab import (
     DVC_REV_PROP,
     DVC_TREE_PROP,
     KIND_PROP,
+    METRICS_PROP,
     SCHEMA_URI,
+    SPLIT_REPORT_PROP,
     Kind,
 )
+from terralab.extensions.record import InvalidRecord, ItemReader, ItemRecord
 
 DATASETS_COLLECTION = "datasets"
+MANIFEST_ASSET = "manifest"
+DVC_ASSET = "dvc"
 MEMBERS_REL = "lab:members"
 
 
@@ -66,12 +72,12 @@ def dataset_item(
         DVC_REV_PROP: dvc_rev,
         DVC_TREE_PROP: dvc_tree,
         CLASS_COUNTS_PROP: class_counts,
-        "lab:metrics": {f"{name}_chips": count for name, count in split_counts.items()},
-        "lab:split_report": split_report,
+        METRICS_PROP: {f"{name}_chips": count for name, count in split_counts.items()},
+        SPLIT_REPORT_PROP: split_report,
     }
     frame.assets = {
-        "manifest": asset(manifest, "application/json", ["metadata", "collection-mirror"], "Chips and checksums"),
-        "dvc": asset(dvc_file, "text/yaml", ["metadata"], "DVC file"),
+        MANIFEST_ASSET: asset(manifest, "application/json", ["metadata", "collection-mirror"], "Chips and checksums"),
+        DVC_ASSET: asset(dvc_file, "text/yaml", ["metadata"], "DVC file"),
     }
     frame.links = [
         {"rel": MEMBERS_REL, "href": f"collections/{chips_collection}/items", "type": "application/geo+json"},
@@ -79,6 +85,66 @@ def dataset_item(
         *links,
     ]
     return frame.to_dict()
+
+
+@dataclass(frozen=True)
+class DatasetRecord(ItemRecord):
+    """A frozen version of a dataset, read from its item.
+
+    Attributes:
+        dataset: name of the dataset.
+        version: semantic version.
+        chips_collection: the collection whose chips it froze.
+        manifest: JSON list of the chips with their files.
+        dvc_file: the `.dvc` file.
+        dvc_rev: git commit that holds it.
+        dvc_tree: DVC's hash of the tree.
+        class_counts: labelled pixels by class name.
+        split_counts: chips by split.
+        split_report: distances and touching pairs between the splits.
+    """
+
+    dataset: str
+    version: str
+    chips_collection: str
+    manifest: StoredFile
+    dvc_file: StoredFile
+    dvc_rev: str
+    dvc_tree: str
+    class_counts: Mapping[str, int]
+    split_counts: Mapping[str, int]
+    split_report: Mapping[str, Any]
+
+    @classmethod
+    def of_item(cls, item: Mapping[str, Any]) -> "DatasetRecord":
+        """Read the item of a dataset version.
+
+        Raises:
+            InvalidRecord: it is of another kind, or lacks a field.
+        """
+        reader = ItemReader(item, Kind.DATASET)
+        metrics = reader.optional(METRICS_PROP, dict) or {}
+        return cls(
+            **reader.common(),
+            dataset=reader.field(DATASET_PROP, str),
+            version=reader.field("version", str),
+            chips_collection=_chips_collection(reader),
+            manifest=reader.file(MANIFEST_ASSET),
+            dvc_file=reader.file(DVC_ASSET),
+            dvc_rev=reader.field(DVC_REV_PROP, str),
+            dvc_tree=reader.field(DVC_TREE_PROP, str),
+            class_counts=reader.field(CLASS_COUNTS_PROP, dict),
+            split_counts={key.removesuffix("_chips"): int(n) for key, n in metrics.items() if key.endswith("_chips")},
+            split_report=reader.optional(SPLIT_REPORT_PROP, dict) or {},
+        )
+
+
+def _chips_collection(reader: ItemReader) -> str:
+    hrefs = [str(link.get("href")) for link in reader.links(MEMBERS_REL)]
+    parts = hrefs[0].rstrip("/").split("/") if hrefs else []
+    if len(parts) < 3 or parts[-1] != "items":  # collections/<id>/items
+        raise InvalidRecord(f"{reader.name} has no `{MEMBERS_REL}` link to the items of a collection")
+    return parts[-2]
 
 
 def datasets_collection(footprint: Footprint) -> dict[str, Any]:

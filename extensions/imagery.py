@@ -1,11 +1,13 @@
 """Imagery: one item is a scene, one collection is a sensor and processing level over an area."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from terralab.extensions.item import COG_TYPE, Footprint, ItemFrame, StoredFile, asset, collection
 from terralab.extensions.lab import KIND_PROP, SCHEMA_URI, Kind
 from terralab.extensions.raster import BandRecord, Grid
+from terralab.extensions.record import ItemReader, ItemRecord
 
 IMAGE_ASSET = "image"
 _EXTENSIONS = ["eo", "proj", "raster", "file", SCHEMA_URI]
@@ -42,6 +44,47 @@ def scene_item(
         frame.assets["thumbnail"] = asset(thumbnail, "image/png", ["thumbnail"], "Thumbnail")
     frame.links = list(links)
     return frame.to_dict()
+
+
+@dataclass(frozen=True)
+class SceneRecord(ItemRecord):
+    """A scene, read from its item.
+
+    Attributes:
+        grid: where its pixels lie; None where the item does not say.
+        bands: bands of the data assets by asset key, in their order.
+        platform: satellite, such as `sentinel-2a`.
+        gsd: ground sample distance, metres.
+        cloud_cover: percent.
+    """
+
+    grid: Grid | None
+    bands: Mapping[str, tuple[BandRecord, ...]]
+    platform: str | None
+    gsd: float | None
+    cloud_cover: float | None
+
+    @classmethod
+    def of_item(cls, item: Mapping[str, Any]) -> "SceneRecord":
+        """Read an imagery item.
+
+        Raises:
+            InvalidRecord: it is of another kind.
+        """
+        reader = ItemReader(item, Kind.IMAGERY)
+        return cls(
+            **reader.common(),
+            grid=reader.grid(),
+            bands=reader.bands_by_asset("data"),
+            platform=reader.optional("platform", str),
+            gsd=reader.optional("gsd", float),
+            cloud_cover=reader.optional("eo:cloud_cover", float),
+        )
+
+    @property
+    def band_names(self) -> tuple[str, ...]:
+        """Return the names of all bands, those of an asset together."""
+        return tuple(band.name for bands in self.bands.values() for band in bands)
 
 
 def imagery_collection(

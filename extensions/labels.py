@@ -1,11 +1,13 @@
 """Label sets: one item is the label raster of one scene."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from terralab.extensions.item import COG_TYPE, Footprint, ItemFrame, StoredFile, asset, collection, item_link
 from terralab.extensions.lab import CLASS_COUNTS_PROP, KIND_PROP, SCHEMA_URI, Kind
 from terralab.extensions.raster import MASK_NODATA, ClassDefinition, Grid, class_colormap, classes_to_stac
+from terralab.extensions.record import ItemReader, ItemRecord, ItemRef
 
 LABEL_ASSET = "raster_labels"
 _EXTENSIONS = ["label", "classification", "proj", "file", SCHEMA_URI]
@@ -51,6 +53,45 @@ def label_item(
         *links,
     ]
     return frame.to_dict()
+
+
+@dataclass(frozen=True)
+class LabelRecord(ItemRecord):
+    """A label, read from its item.
+
+    Attributes:
+        grid: where its pixels lie.
+        raster: the label raster.
+        classes: classes of its values.
+        class_counts: pixels by class name.
+        scene: the scene that is labelled.
+        description: what the label is and how it was made.
+    """
+
+    grid: Grid
+    raster: StoredFile
+    classes: tuple[ClassDefinition, ...]
+    class_counts: Mapping[str, int]
+    scene: ItemRef
+    description: str
+
+    @classmethod
+    def of_item(cls, item: Mapping[str, Any]) -> "LabelRecord":
+        """Read a label item.
+
+        Raises:
+            InvalidRecord: it is of another kind, or lacks a field.
+        """
+        reader = ItemReader(item, Kind.LABELS)
+        return cls(
+            **reader.common(),
+            grid=reader.own_grid(),
+            raster=reader.file(LABEL_ASSET),
+            classes=reader.classes(LABEL_ASSET),
+            class_counts=reader.field(CLASS_COUNTS_PROP, dict),
+            scene=reader.ref("source"),
+            description=reader.field("label:description", str),
+        )
 
 
 def labels_collection(

@@ -1,6 +1,6 @@
 """Models: one item is one version of one model, described by the MLM extension so inference needs no other file."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from terralab.extensions.lab import (
     Kind,
 )
 from terralab.extensions.raster import ClassDefinition, classes_of_stac, classes_to_stac
+from terralab.extensions.record import InvalidRecord, ItemReader, ItemRecord
 
 MODELS_COLLECTION = "models"
 WEIGHTS_ASSET = "weights"
@@ -207,6 +208,81 @@ def read_model_input(item: dict[str, Any]) -> ModelInput:
 def read_model_classes(item: dict[str, Any]) -> list[ClassDefinition]:
     """Read the classes of a model's output, in channel order."""
     return classes_of_stac(item["properties"]["mlm:output"][0]["classification:classes"])
+
+
+@dataclass(frozen=True)
+class ModelRecord(ItemRecord):
+    """A model version, read from its item.
+
+    Attributes:
+        description: the model itself.
+        input: bands, scaling and chip size.
+        classes: classes that the output channels stand for, in channel order.
+        weights: safetensors file.
+        config: JSON file from which the network is rebuilt.
+        dataset: dataset that it was tuned on.
+        dataset_version: its version.
+        metrics: flat metrics; `test_*` are of the untouched test split.
+        baseline: the same metrics of the cheap baseline.
+        seed: of the training.
+        aliases: such as `production`.
+    """
+
+    description: ModelDescription
+    input: ModelInput
+    classes: tuple[ClassDefinition, ...]
+    weights: StoredFile
+    config: StoredFile
+    dataset: str
+    dataset_version: str
+    metrics: Mapping[str, float]
+    baseline: Mapping[str, float]
+    seed: int | None
+    aliases: tuple[str, ...]
+
+    @classmethod
+    def of_item(cls, item: dict[str, Any]) -> "ModelRecord":
+        """Read a model item.
+
+        Raises:
+            InvalidRecord: it is of another kind, or lacks a field.
+        """
+        reader = ItemReader(item, Kind.MODEL)
+        try:
+            read, classes = read_model_input(item), read_model_classes(item)
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise InvalidRecord(
+                f"{reader.name}: mlm:input or mlm:output is not as the lab writes it: {error}"
+            ) from error
+        return cls(
+            **reader.common(),
+            description=_description(reader),
+            input=read,
+            classes=tuple(classes),
+            weights=reader.file(WEIGHTS_ASSET),
+            config=reader.file(CONFIG_ASSET),
+            dataset=reader.field(DATASET_PROP, str),
+            dataset_version=reader.field(DATASET_VERSION_PROP, str),
+            metrics=reader.optional(METRICS_PROP, dict) or {},
+            baseline=reader.optional(BASELINE_PROP, dict) or {},
+            seed=reader.optional(SEED_PROP, int),
+            aliases=tuple(reader.optional(ALIASES_PROP, list) or ()),
+        )
+
+
+def _description(reader: ItemReader) -> ModelDescription:
+    return ModelDescription(
+        name=reader.field("mlm:name", str),
+        version=reader.field("version", str),
+        architecture=reader.field("mlm:architecture", str),
+        framework_version=reader.field("mlm:framework_version", str),
+        parameters=reader.field("mlm:total_parameters", int),
+        memory_size=reader.field("mlm:memory_size", int),
+        pretrained=reader.field("mlm:pretrained", bool),
+        pretrained_source=reader.optional("mlm:pretrained_source", str),
+        hyperparameters=reader.optional("mlm:hyperparameters", dict) or {},
+        batch_size=reader.optional("mlm:batch_size_suggestion", int) or 1,
+    )
 
 
 def models_collection(footprint: Footprint) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Predictions: one item is one map that a model made, as a COG in class colours."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -13,10 +14,13 @@ from terralab.extensions.item import (
     collection,
     derived_from,
     format_time,
+    parse_time,
 )
-from terralab.extensions.lab import CLASS_COUNTS_PROP, KIND_PROP, PARAMS_PROP, SCHEMA_URI, Kind
+from terralab.extensions.lab import CLASS_COUNTS_PROP, KIND_PROP, METRICS_PROP, PARAMS_PROP, SCHEMA_URI, Kind
 from terralab.extensions.labels import class_renders
+from terralab.extensions.model import MODELS_COLLECTION
 from terralab.extensions.raster import MASK_NODATA, ClassDefinition, Grid, classes_to_stac
+from terralab.extensions.record import DERIVED_REL, InvalidRecord, ItemReader, ItemRecord, ItemRef
 
 PREDICTION_ASSET = "prediction"
 _EXTENSIONS = ["processing", "proj", "classification", "render", "file", SCHEMA_URI]
@@ -85,6 +89,69 @@ def prediction_item(
         *links,
     ]
     return frame.to_dict()
+
+
+@dataclass(frozen=True)
+class PredictionRecord(ItemRecord):
+    """A prediction, read from its item.
+
+    Attributes:
+        grid: where its pixels lie.
+        raster: map of class values.
+        classes: classes of the values.
+        class_counts: pixels by class name.
+        model: the model that made it.
+        looked_at: items that the model looked at.
+        params: parameters of the inference.
+        software: name → version.
+        processed: wall clock.
+        metrics: measures against a label, where there are any.
+    """
+
+    grid: Grid
+    raster: StoredFile
+    classes: tuple[ClassDefinition, ...]
+    class_counts: Mapping[str, int]
+    model: ItemRef
+    looked_at: tuple[ItemRef, ...]
+    params: Mapping[str, Any]
+    software: Mapping[str, str]
+    processed: datetime
+    metrics: Mapping[str, float]
+
+    @classmethod
+    def of_item(cls, item: Mapping[str, Any]) -> "PredictionRecord":
+        """Read a prediction item.
+
+        Raises:
+            InvalidRecord: it is of another kind, or lacks a field.
+        """
+        reader = ItemReader(item, Kind.PREDICTION)
+        model = _model_of(reader)
+        return cls(
+            **reader.common(),
+            grid=reader.own_grid(),
+            raster=reader.file(PREDICTION_ASSET),
+            classes=reader.classes(PREDICTION_ASSET),
+            class_counts=reader.field(CLASS_COUNTS_PROP, dict),
+            model=model,
+            looked_at=tuple(ref for ref in reader.refs(DERIVED_REL) if ref != model),
+            params=reader.optional(PARAMS_PROP, dict) or {},
+            software=reader.optional("processing:software", dict) or {},
+            processed=parse_time(reader.field("processing:datetime", str)),
+            metrics=reader.optional(METRICS_PROP, dict) or {},
+        )
+
+
+def _model_of(reader: ItemReader) -> ItemRef:
+    links = reader.links(DERIVED_REL)
+    # The model's link carries its name; where pgstac dropped that for being null, the collection tells.
+    named = [link for link in links if "mlm:name" in link]
+    found = [ItemRef.of_link(link) for link in named or links]
+    model = next((ref for ref in found if ref and (named or ref.collection == MODELS_COLLECTION)), None)
+    if model is None:
+        raise InvalidRecord(f"{reader.name} has no `{DERIVED_REL}` link to a model")
+    return model
 
 
 def predictions_collection(

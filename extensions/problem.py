@@ -9,6 +9,7 @@ from terralab.extensions.rules import RULES
 _PLAIN_KEY = re.compile(r"[^\s.\[\]\"'\x00-\x1f\x7f]+")
 _SHOWN = 80
 _SHOWN_KEY = 60
+_JSON_WORDS = {"None": "null", "True": "true", "False": "false"}
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def path_of(parts: Iterable[str | int]) -> str:
 
 def shown(value: object, length: int = _SHOWN) -> str:
     """Return a value as messages show it: one line of plain characters, not longer than `length`."""
-    text = value if isinstance(value, str) else repr(value)
+    text = value if isinstance(value, str) else _JSON_WORDS.get(repr(value), repr(value))
     cleaned = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[: length + 1])
     short = _shorten(cleaned, length)
     return f'"{short}"' if isinstance(value, str) else short

@@ -68,6 +68,14 @@ class BandStatistics:
             "valid_percent": self.valid_percent,
         }
 
+    @classmethod
+    def of_stac(cls, entry: dict[str, Any]) -> "BandStatistics | None":
+        """Read a `statistics` object; None where it has not all five numbers."""
+        names = ("minimum", "maximum", "mean", "stddev", "valid_percent")
+        if any(entry.get(name) is None for name in names):
+            return None
+        return cls(*(float(entry[name]) for name in names))
+
 
 @dataclass(frozen=True)
 class BandRecord:
@@ -86,6 +94,15 @@ class BandRecord:
         if self.statistics is not None:
             record["statistics"] = self.statistics.to_stac()
         return record
+
+    @classmethod
+    def of_stac(cls, entry: dict[str, Any]) -> "BandRecord":
+        """Read an entry of an asset's `bands`; `data_type` is empty where it says none."""
+        nodata = entry.get("nodata")
+        statistics = BandStatistics.of_stac(entry.get("statistics") or {})
+        number = None if nodata is None else float(nodata)
+        whole = isinstance(nodata, int) and not isinstance(nodata, bool)
+        return cls(str(entry["name"]), str(entry.get("data_type", "")), nodata if whole else number, statistics)
 
 
 class ClassDefinition(BaseModel):

@@ -1,11 +1,11 @@
 """Runs: one item is one execution of a flow, with its parameters, outcome and what it made."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from terralab.extensions.item import Footprint, ItemFrame, collection, format_time, item_link
+from terralab.extensions.item import Footprint, ItemFrame, collection, format_time, item_link, parse_time
 from terralab.extensions.lab import (
     ERROR_PROP,
     FINISHED_PROP,
@@ -23,13 +23,14 @@ from terralab.extensions.lab import (
     RunStatus,
     RunType,
 )
+from terralab.extensions.record import DERIVED_REL, InvalidRecord, ItemReader
 
 RUNS_COLLECTION = "runs"
 
 
 @dataclass
 class RunRecord:
-    """What is known of a run; `to_item` writes it.
+    """What is known of a run; `to_item` writes it and `of_item` reads it.
 
     Attributes:
         id: derived from inputs, parameters and code version.
@@ -61,7 +62,7 @@ class RunRecord:
     seed: int | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     error: dict[str, str] | None = None
-    inputs: Sequence[dict[str, Any]] = ()
+    inputs: Sequence[Mapping[str, Any]] = ()
     produced: Sequence[tuple[str, str]] = ()
     assets: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -84,8 +85,39 @@ class RunRecord:
         frame.properties = {key: value for key, value in known.items() if value is not None}
         frame.assets = self.assets
         made = [item_link(PRODUCED_REL, collection_id, item_id) for collection_id, item_id in self.produced]
-        frame.links = [*self.inputs, *made]
+        frame.links = [*map(dict, self.inputs), *made]
         return frame.to_dict()
+
+    @classmethod
+    def of_item(cls, item: Mapping[str, Any]) -> "RunRecord":
+        """Read a run item.
+
+        Raises:
+            InvalidRecord: it is of another kind, lacks a field, or is of a type that the lab has no run of.
+        """
+        reader = ItemReader(item, Kind.RUN)
+        finished = reader.optional(FINISHED_PROP, str)
+        try:
+            run_type, status = RunType(reader.field(RUN_TYPE_PROP, str)), RunStatus(reader.field(STATUS_PROP, str))
+        except ValueError as error:
+            raise InvalidRecord(f"{reader.name}: {error}") from error
+        return cls(
+            id=str(item["id"]),
+            run_type=run_type,
+            status=status,
+            footprint=Footprint.of_item(item),
+            started=parse_time(reader.field(STARTED_PROP, str)),
+            finished=parse_time(finished) if finished else None,
+            params=reader.optional(PARAMS_PROP, dict) or {},
+            software=reader.optional("processing:software", dict) or {},
+            flow_run=reader.optional(FLOW_RUN_PROP, str),
+            seed=reader.optional(SEED_PROP, int),
+            metrics=reader.optional(METRICS_PROP, dict) or {},
+            error=reader.optional(ERROR_PROP, dict),
+            inputs=reader.links(DERIVED_REL),
+            produced=[(ref.collection, ref.id) for ref in reader.refs(PRODUCED_REL)],
+            assets=item.get("assets") or {},
+        )
 
 
 def runs_collection(footprint: Footprint) -> dict[str, Any]:

@@ -39,6 +39,8 @@ def _words(cause: ValidationError) -> tuple[list[str], str, str]:
     if keyword == "additionalProperties":
         names = ", ".join(map(shown, wanted))
         return list(wanted[:1]), f"the schema knows no field {names}", "remove it, or correct its name"
+    if keyword == "type" and cause.instance is None:
+        return [], f"null is not of type {_types(wanted)}", "leave the field out, or write a value of that type"
     says, remedy = _WORDS.get(keyword, (None, None))
     message = f"{shown(cause.instance)} {says(wanted)}" if says else cause.message
     return [], message, remedy(wanted) if remedy else "change it as the schema says"

@@ -9,6 +9,7 @@ import logging
 import os
 import re
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -37,6 +38,7 @@ _OWN_VERSION = "1.1.0"
 # A document names its schemas; the lab must not be led to fetch from just anywhere.
 _SCHEMA_HOSTS = {"stac-extensions.github.io", "schemas.stacspec.org", "proj.org", "geojson.org"}
 _MAX_BYTES = 2_000_000
+_MAX_FOUND = 20
 _LOG = logging.getLogger(__name__)
 
 
@@ -99,14 +101,15 @@ class SchemaStore:
         """Check an item or collection by every schema that the store has.
 
         Returns:
-            The broken rules, empty where the document is valid. Schemas that are not to be had are not rules; ask
-            `missing` for them.
+            The broken rules, at most 20 of each schema, empty where the document is valid. Schemas that are not to be
+            had are not rules; ask `missing` for them.
         """
         found: list[Problem] = []
         for url in (core_url(document), *_declared(document)):
             validator = self.validator(url)
             if validator is not None and not validator.is_valid(document):
-                found.extend(schema_problem(error, url) for error in validator.iter_errors(document))
+                errors = islice(validator.iter_errors(document), _MAX_FOUND)
+                found.extend(schema_problem(error, url) for error in errors)
         return list(dict.fromkeys(found))
 
     def validator(self, url: str) -> Draft7Validator | None:
