@@ -106,12 +106,15 @@ def _included(item: Mapping[str, Any], paths: Iterable[str]) -> dict[str, Any]:
     return wanted
 
 
-def _remove(document: Any, path: list[str]) -> None:
-    *parents, last = path
-    for name in parents:
-        document = document.get(name) if isinstance(document, dict) else None
-    if isinstance(document, dict):
-        document.pop(last, None)
+def _remove(document: dict[str, Any], path: list[str]) -> None:
+    """Remove what a path names, and what is empty then."""
+    name, *rest = path
+    if not rest:
+        document.pop(name, None)
+    elif isinstance(document.get(name), dict):
+        _remove(document[name], rest)
+        if not document[name]:
+            del document[name]
 
 
 def _without_map_links(item: dict[str, Any]) -> None:
