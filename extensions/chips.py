@@ -13,6 +13,7 @@ from terralab.extensions.item import (
     asset,
     collection,
     derived_from,
+    known,
 )
 from terralab.extensions.lab import (
     CLASS_COUNTS_PROP,
@@ -53,6 +54,10 @@ def chip_item(
     scene: dict[str, Any],
     label: dict[str, Any],
     window: tuple[int, int],
+    split: str | None = None,
+    split_group: str | None = None,
+    fold: int | None = None,
+    qa: dict[str, Any] | None = None,
     links: Sequence[dict[str, Any]] = (),
 ) -> dict[str, Any]:
     """Return the item of one chip.
@@ -72,6 +77,10 @@ def chip_item(
         scene: item that the image was cut from.
         label: item that the mask was cut from.
         window: row and column of the chip's upper left pixel in the scene.
+        split: `train`, `validate` or `test`, where the chip is in one.
+        split_group: block or group that no split divides.
+        fold: of a cross validation, from 0.
+        qa: flat measures of the chip's quality.
         links: further links.
     """
     frame = ItemFrame(id, collection_id, footprint, list(_EXTENSIONS))
@@ -82,6 +91,7 @@ def chip_item(
         CLASS_COUNTS_PROP: class_counts,
         VALID_SHARE_PROP: round(valid_share, 6),
         PARAMS_PROP: {"row": window[0], "column": window[1]},
+        **known({SPLIT_PROP: split, SPLIT_GROUP_PROP: split_group, FOLD_PROP: fold, QA_PROP: qa}),
     }
     frame.assets[IMAGE_ASSET] = asset(
         image,

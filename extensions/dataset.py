@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from terralab.extensions.item import Footprint, ItemFrame, StoredFile, asset, collection
+from terralab.extensions.item import Footprint, ItemFrame, StoredFile, asset, collection, known
 from terralab.extensions.lab import (
     CLASS_COUNTS_PROP,
     DATASET_PROP,
@@ -16,9 +16,11 @@ from terralab.extensions.lab import (
     DVC_TREE_PROP,
     KIND_PROP,
     METRICS_PROP,
+    QUALITY_PROP,
     SCHEMA_URI,
     SPLIT_REPORT_PROP,
     Kind,
+    Quality,
 )
 from terralab.extensions.record import InvalidRecord, ItemReader, ItemRecord
 
@@ -43,6 +45,7 @@ def dataset_item(
     split_counts: dict[str, int],
     split_report: dict[str, Any],
     sources: Sequence[dict[str, Any]],
+    quality: Quality | None = None,
     links: Sequence[dict[str, Any]] = (),
 ) -> dict[str, Any]:
     """Return the item of one dataset version.
@@ -61,6 +64,7 @@ def dataset_item(
         split_counts: chips by split.
         split_report: minimum distances and touching pairs between the splits.
         sources: `derived_from` links to the scenes and labels of the chips.
+        quality: the version's quality level, where it was computed.
         links: further links, such as `predecessor-version`.
     """
     frame = ItemFrame(id, DATASETS_COLLECTION, footprint, ["version", "file", SCHEMA_URI])
@@ -74,6 +78,7 @@ def dataset_item(
         CLASS_COUNTS_PROP: class_counts,
         METRICS_PROP: {f"{name}_chips": count for name, count in split_counts.items()},
         SPLIT_REPORT_PROP: split_report,
+        **known({QUALITY_PROP: quality.to_stac() if quality else None}),
     }
     frame.assets = {
         MANIFEST_ASSET: asset(manifest, "application/json", ["metadata", "collection-mirror"], "Chips and checksums"),
@@ -102,6 +107,7 @@ class DatasetRecord(ItemRecord):
         class_counts: labelled pixels by class name.
         split_counts: chips by split.
         split_report: distances and touching pairs between the splits.
+        quality: its quality level, where it was computed.
     """
 
     dataset: str
@@ -114,6 +120,7 @@ class DatasetRecord(ItemRecord):
     class_counts: Mapping[str, int]
     split_counts: Mapping[str, int]
     split_report: Mapping[str, Any]
+    quality: Quality | None
 
     @classmethod
     def of_item(cls, item: Mapping[str, Any]) -> "DatasetRecord":
@@ -124,6 +131,7 @@ class DatasetRecord(ItemRecord):
         """
         reader = ItemReader(item, Kind.DATASET)
         metrics = reader.optional(METRICS_PROP, dict) or {}
+        quality = reader.optional(QUALITY_PROP, dict)
         return cls(
             **reader.common(),
             dataset=reader.field(DATASET_PROP, str),
@@ -136,6 +144,7 @@ class DatasetRecord(ItemRecord):
             class_counts=reader.field(CLASS_COUNTS_PROP, dict),
             split_counts={key.removesuffix("_chips"): int(n) for key, n in metrics.items() if key.endswith("_chips")},
             split_report=reader.optional(SPLIT_REPORT_PROP, dict) or {},
+            quality=Quality.of_stac(quality) if quality else None,
         )
 
 

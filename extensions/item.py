@@ -169,7 +169,12 @@ def asset(
         "file:checksum": stored.checksum,
         **fields,
     }
-    return {key: value for key, value in described.items() if value is not None}
+    return known(described)
+
+
+def known(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields that are not None."""
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 @dataclass

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from terralab.extensions.bands import describe_band
-from terralab.extensions.item import Footprint, ItemFrame, StoredFile, asset, collection
+from terralab.extensions.item import Footprint, ItemFrame, StoredFile, asset, collection, known
 from terralab.extensions.lab import (
     ALIASES_PROP,
     BASELINE_PROP,
     DATASET_PROP,
     DATASET_VERSION_PROP,
+    GIT_SHA_PROP,
     KIND_PROP,
     METRICS_PROP,
     SCHEMA_URI,
@@ -110,6 +111,7 @@ def model_item(
     assets: dict[str, dict[str, Any]],
     links: Sequence[dict[str, Any]],
     aliases: Sequence[str] = (),
+    git_sha: str | None = None,
 ) -> dict[str, Any]:
     """Return the item of a model version.
 
@@ -129,6 +131,7 @@ def model_item(
         assets: plots and reports.
         links: provenance.
         aliases: such as `production`.
+        git_sha: commit of the code, where it ran from a repository.
     """
     frame = ItemFrame(id, MODELS_COLLECTION, footprint, list(_EXTENSIONS))
     bands = [describe_band(name) for name in model_input.bands]
@@ -169,6 +172,7 @@ def model_item(
         BASELINE_PROP: baseline,
         SEED_PROP: seed,
         ALIASES_PROP: list(aliases),
+        **known({GIT_SHA_PROP: git_sha}),
     }
     frame.assets = {
         WEIGHTS_ASSET: asset(
@@ -226,6 +230,7 @@ class ModelRecord(ItemRecord):
         baseline: the same metrics of the cheap baseline.
         seed: of the training.
         aliases: such as `production`.
+        git_sha: commit of the code.
     """
 
     description: ModelDescription
@@ -239,6 +244,7 @@ class ModelRecord(ItemRecord):
     baseline: Mapping[str, float]
     seed: int | None
     aliases: tuple[str, ...]
+    git_sha: str | None
 
     @classmethod
     def of_item(cls, item: dict[str, Any]) -> "ModelRecord":
@@ -267,6 +273,7 @@ class ModelRecord(ItemRecord):
             baseline=reader.optional(BASELINE_PROP, dict) or {},
             seed=reader.optional(SEED_PROP, int),
             aliases=tuple(reader.optional(ALIASES_PROP, list) or ()),
+            git_sha=reader.optional(GIT_SHA_PROP, str),
         )
 
 

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from terralab.extensions.item import Footprint, ItemFrame, collection, format_time, item_link, parse_time
+from terralab.extensions.item import Footprint, ItemFrame, collection, format_time, item_link, known, parse_time
 from terralab.extensions.lab import (
     ERROR_PROP,
     FINISHED_PROP,
     FLOW_RUN_PROP,
+    GIT_SHA_PROP,
     KIND_PROP,
     METRICS_PROP,
     PARAMS_PROP,
@@ -43,6 +44,7 @@ class RunRecord:
         software: name → version of what did the work (`processing:software`).
         flow_run: Prefect flow run id, None outside Prefect.
         seed: of the random numbers, where there are any.
+        git_sha: commit of the code, where it ran from a repository.
         metrics: flat results.
         error: `code` and `message` of a failure.
         inputs: `derived_from` links.
@@ -65,11 +67,12 @@ class RunRecord:
     inputs: Sequence[Mapping[str, Any]] = ()
     produced: Sequence[tuple[str, str]] = ()
     assets: dict[str, dict[str, Any]] = field(default_factory=dict)
+    git_sha: str | None = None
 
     def to_item(self) -> dict[str, Any]:
         """Return the run as an item of the `runs` collection."""
         frame = ItemFrame(self.id, RUNS_COLLECTION, self.footprint, ["processing", "file", SCHEMA_URI])
-        known = {
+        fields = {
             KIND_PROP: Kind.RUN,
             RUN_TYPE_PROP: self.run_type,
             STATUS_PROP: self.status,
@@ -81,8 +84,9 @@ class RunRecord:
             SEED_PROP: self.seed,
             METRICS_PROP: self.metrics or None,
             ERROR_PROP: self.error,
+            GIT_SHA_PROP: self.git_sha,
         }
-        frame.properties = {key: value for key, value in known.items() if value is not None}
+        frame.properties = known(fields)
         frame.assets = self.assets
         made = [item_link(PRODUCED_REL, collection_id, item_id) for collection_id, item_id in self.produced]
         frame.links = [*map(dict, self.inputs), *made]
@@ -117,6 +121,7 @@ class RunRecord:
             inputs=reader.links(DERIVED_REL),
             produced=[(ref.collection, ref.id) for ref in reader.refs(PRODUCED_REL)],
             assets=item.get("assets") or {},
+            git_sha=reader.optional(GIT_SHA_PROP, str),
         )
 
 

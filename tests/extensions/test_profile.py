@@ -22,7 +22,6 @@ from terralab.extensions.raster import (
     classes_to_stac,
 )
 from terralab.extensions.schema_store import SchemaStore
-from tests.conftest import official_schemas
 
 WHEN = datetime(2020, 1, 1, tzinfo=UTC)
 GRID = Grid("EPSG:32630", (10, 0, 5e5, 0, -10, 4.2e6), (512, 512))
@@ -87,14 +86,6 @@ def every_collection() -> list[dict]:
         run.runs_collection(FOOTPRINT),
         prediction.predictions_collection(id="flood-predictions", classes=CLASSES, **texts),
     ]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def schemas() -> SchemaStore:
-    folder = official_schemas()
-    if folder is None:
-        pytest.skip("the official schemas are not on this machine; set TERRALAB_TEST_SCHEMAS")
-    return SchemaStore(folder)
 
 
 @pytest.mark.parametrize("document", [*every_kind(), *every_collection()], ids=lambda d: f"{d['type']}-{d['id']}")

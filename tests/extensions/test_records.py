@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from terralab.extensions.chips import ChipRecord
-from terralab.extensions.dataset import DatasetRecord
+from terralab.extensions.chips import ChipRecord, chip_item
+from terralab.extensions.dataset import DatasetRecord, dataset_item
 from terralab.extensions.imagery import SceneRecord
-from terralab.extensions.lab import RunStatus, RunType
+from terralab.extensions.item import derived_from
+from terralab.extensions.lab import Quality, QualityLevel, RunStatus, RunType
 from terralab.extensions.labels import LabelRecord
 from terralab.extensions.model import ModelRecord
 from terralab.extensions.prediction import PredictionRecord
@@ -19,7 +20,9 @@ from terralab.extensions.raster import BandRecord
 from terralab.extensions.record import InvalidRecord, ItemRef
 from terralab.extensions.records import read_record
 from terralab.extensions.run import RunRecord
-from tests.extensions.test_profile import BANDS, CLASSES, GRID, STORED, WHEN, every_kind
+from terralab.extensions.schema_store import SchemaStore
+from terralab.extensions.validation import check_item
+from tests.extensions.test_profile import BANDS, CLASSES, FOOTPRINT, GRID, STORED, WHEN, every_kind
 
 SCENE, LABEL, CHIP, DATASET, MODEL, RUN, PREDICTION = range(7)
 
@@ -94,11 +97,30 @@ def test_a_run_is_written_again_as_it_was() -> None:
     failed = RunRecord(
         "predict-1", RunType.PREDICT, RunStatus.FAILED, RunRecord.of_item(every_kind()[RUN]).footprint, WHEN,
         datetime(2020, 1, 2, tzinfo=UTC), {"a": 1}, {"torch": "2.15.0"}, "flow", 3, {"loss": 0.5},
-        {"code": "no_crs", "message": "no CRS"}, (), [("models", "x")],
+        {"code": "no_crs", "message": "no CRS"}, (), [("models", "x")], git_sha="a" * 40,
     )  # fmt: skip
     for item in (every_kind()[RUN], failed.to_item()):
         assert RunRecord.of_item(item).to_item() == item
     assert RunRecord.of_item(as_served(failed.to_item())).produced == [("models", "x")]
+
+
+def test_what_a_builder_may_leave_out_is_read_back(schemas: SchemaStore) -> None:
+    scene, label = every_kind()[:2]
+    item = chip_item(
+        id="chip", collection_id="flood-v1", dataset="flood", footprint=GRID.footprint(WHEN), grid=GRID, image=STORED,
+        bands=BANDS, mask=STORED, classes=CLASSES, class_counts={}, valid_share=1, scene=scene, label=label,
+        window=(16, 32), split="test", split_group="b-7", fold=0, qa={"cloud_share": 0.25, "note": "haze"},
+    )  # fmt: skip
+    chip = ChipRecord.of_item(item)
+    assert (chip.split, chip.split_group, chip.fold, chip.window) == ("test", "b-7", 0, (16, 32))
+    assert chip.qa == {"cloud_share": 0.25, "note": "haze"}
+    version = dataset_item(
+        id="flood-v1-0-0", dataset="flood", chips_collection="flood-v1", version="1.0.0", footprint=FOOTPRINT,
+        dvc_rev="a" * 40, dvc_tree="b" * 32 + ".dir", manifest=STORED, dvc_file=STORED, class_counts={},
+        split_counts={}, split_report={}, sources=[derived_from(scene)], quality=Quality(QualityLevel.Q1, WHEN),
+    )  # fmt: skip
+    assert DatasetRecord.of_item(version).quality == Quality(QualityLevel.Q1, WHEN)
+    assert [str(problem) for each in (item, version) for problem in check_item(each, schemas)] == []
 
 
 def test_a_prediction() -> None:

@@ -21,7 +21,6 @@ from terralab.extensions.problem import Problem, path_of
 from terralab.extensions.rules import MAX_VERTICES, RULES
 from terralab.extensions.schema_store import InvalidSchemaStore, SchemaStore
 from terralab.extensions.validation import check, check_collection, check_item, is_stored_id
-from tests.conftest import official_schemas
 from tests.extensions.test_profile import every_collection, every_kind
 
 PACKAGED = SchemaStore()
@@ -206,14 +205,6 @@ GARBAGE: list[tuple[str, str, Any]] = [
     ("model_bands", "properties.mlm:input[0].bands", lab(MODEL, without("bands", "properties"))),
     ("model_scaling", "properties.mlm:input[0].value_scaling", lab(MODEL, unscale)),
 ]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def schemas() -> SchemaStore:
-    folder = official_schemas()
-    if folder is None:
-        pytest.skip("the official schemas are not on this machine; set TERRALAB_TEST_SCHEMAS")
-    return SchemaStore(folder)
 
 
 @pytest.mark.parametrize(
