@@ -1,16 +1,18 @@
 """A page that lists an app's endpoints, made from its OpenAPI document. It needs no script and no other host."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from starlette.responses import HTMLResponse
 
+from terralab.catalog.access.principal import Principal
+from terralab.catalog.access.requests import Public
 from terralab.catalog.addresses import web_base
 from terralab.catalog.pages import render_page
 
 
-def reference_of(app: FastAPI, path: str = "") -> Callable[[Request], HTMLResponse]:
+def reference_of(app: FastAPI, path: str = "") -> Callable[..., HTMLResponse]:
     """Return the endpoint that shows the reference of `app`.
 
     Args:
@@ -18,7 +20,7 @@ def reference_of(app: FastAPI, path: str = "") -> Callable[[Request], HTMLRespon
         path: where it is mounted, such as `/tiles`.
     """
 
-    def reference_page(request: Request) -> HTMLResponse:
+    def reference_page(request: Request, _: Annotated[Principal, Depends(Public)]) -> HTMLResponse:
         """Answer with the endpoints of the app."""
         root = f"{str(request.base_url).rstrip('/')}{path}"
         return render_page(
