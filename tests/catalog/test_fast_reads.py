@@ -141,7 +141,7 @@ SEARCHES: dict[str, dict[str, Any]] = {
     "some fields": {"fields": {"include": ["type", "geometry", "properties.datetime", "assets"]}},
     "few fields": {"fields": {"include": ["properties.eo:cloud_cover", "nothing", "properties.nothing"]}, "limit": 50},
     "links as well": {"fields": {"include": ["links", "bbox"]}},
-    "not all": {"fields": {"exclude": ["properties", "assets.image", "assets.prediction.bands"]}, "limit": 90},
+    "not all": {"fields": {"exclude": ["properties", "assets.prediction.bands"]}, "limit": 90},
     "no links": {"fields": {"exclude": ["links"]}},
     "both": {"fields": {"include": ["properties.datetime"], "exclude": ["properties", "assets"]}},
     "query": {"query": {"eo:cloud_cover": {"lt": 50, "gte": 10}, "platform": {"eq": "a"}}, "limit": 50},
