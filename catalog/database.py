@@ -1,24 +1,32 @@
 """PostgreSQL with pgstac: connecting, and reading and writing STAC objects by one connection at a time.
 
-The web process reads through stac-fastapi's own pool; flows and commands use `Catalog`.
+The STAC API reads through a pool of its own; everything else, its writes among them, uses `Catalog`.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import orjson
 import psycopg
 from psycopg.rows import tuple_row
 from psycopg.types.json import set_json_dumps, set_json_loads
 
-from terralab.catalog.errors import OutOfSpace, ServiceUnavailable, UnknownName
+from terralab.catalog.database_errors import COLLISIONS, first_line, meaning_of
+from terralab.catalog.errors import ServiceUnavailable, UnknownName
 from terralab.catalog.writing import write_items
 from terralab.catalog.writing_collections import write_collections
 
+if TYPE_CHECKING:
+    from psycopg_pool import ConnectionPool
+
 _SEARCH_PATH = "-c search_path=pgstac,public"
+_CONNECT_SECONDS = 10
+_POOL_WAIT_SECONDS = 5.0
+_IDLE_MS = 30_000
 _PAGE = 500
+Result = TypeVar("Result")
 
 
 class Catalog:
@@ -30,30 +38,96 @@ class Catalog:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self._pool: ConnectionPool | None = None
+
+    def open_pool(self, connections: int, statement_timeout_s: float, lock_timeout_s: float) -> None:
+        """Keep connections from now on, so that none of many small transactions waits for a new one.
+
+        It connects at the first use: the process starts, and says that the database is away, while it is.
+
+        Args:
+            connections: at most so many.
+            statement_timeout_s: longest time of one statement, seconds.
+            lock_timeout_s: longest wait for a lock, seconds.
+        """
+        from psycopg_pool import ConnectionPool  # only the web process needs it
+
+        limits = {
+            "statement_timeout": round(1000 * statement_timeout_s),
+            "lock_timeout": round(1000 * lock_timeout_s),
+            "idle_in_transaction_session_timeout": _IDLE_MS,
+        }
+        options = " ".join([_SEARCH_PATH, *(f"-c {name}={value}" for name, value in limits.items())])
+        self._pool = ConnectionPool(
+            self.url,
+            kwargs={"options": options, "connect_timeout": _CONNECT_SECONDS, "row_factory": tuple_row},
+            min_size=0,
+            max_size=connections,
+            timeout=_POOL_WAIT_SECONDS,
+            # Shorter than the wait: what waits then starts an attempt of its own, and none waits long for a next one.
+            reconnect_timeout=_POOL_WAIT_SECONDS / 2,
+            configure=_configure,
+            check=ConnectionPool.check_connection,
+            open=True,
+        )
+
+    def close_pool(self) -> None:
+        """Close the connections that are kept."""
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None
 
     @contextmanager
     def connection(self) -> Iterator[psycopg.Connection[Any]]:
         """Yield a connection in a transaction, committed at the end.
 
         Raises:
-            ServiceUnavailable: the database does not answer.
+            ServiceUnavailable: the database does not answer, or not in time.
             OutOfSpace: its disk is full.
+            AlreadyExists: another program wrote the same.
+            InvalidInput: it cannot store what it is given.
         """
         try:
-            connection = psycopg.connect(self.url, options=_SEARCH_PATH, connect_timeout=10, row_factory=tuple_row)
+            with self._connection() as connection:
+                yield connection
+        except psycopg.Error as error:
+            meaning = meaning_of(error)
+            if meaning is None:
+                raise
+            raise meaning from error
+
+    def run(self, work: Callable[[psycopg.Connection[Any]], Result]) -> Result:
+        """Do work in a transaction, once more where another transaction was in its way.
+
+        Raises:
+            LabError: as `connection` does.
+        """
+        try:
+            with self.connection() as connection:
+                return work(connection)
+        except ServiceUnavailable as error:
+            if not isinstance(error.__cause__, COLLISIONS):
+                raise
+        with self.connection() as connection:
+            return work(connection)
+
+    @contextmanager
+    def _connection(self) -> Iterator[psycopg.Connection[Any]]:
+        if self._pool is not None:
+            with self._pool.connection() as kept:
+                yield kept
+            return
+        try:
+            connection = psycopg.connect(
+                self.url, options=_SEARCH_PATH, connect_timeout=_CONNECT_SECONDS, row_factory=tuple_row
+            )
         except psycopg.OperationalError as error:
             raise ServiceUnavailable(
                 f"the database does not answer ({first_line(error)}); see `terralab status`"
             ) from error
-        set_json_loads(orjson.loads, connection)
-        set_json_dumps(lambda value: orjson.dumps(value), connection)
-        try:
-            with connection:
-                yield connection
-        except psycopg.errors.DiskFull as error:
-            raise OutOfSpace("no space left on the disk of the database; free some and repeat the command") from error
-        except psycopg.OperationalError as error:
-            raise ServiceUnavailable(f"the database went away ({first_line(error)}); repeat the command") from error
+        _configure(connection)
+        with connection:
+            yield connection
 
     def find_item(self, collection: str, item: str) -> dict[str, Any] | None:
         """Return an item, or None."""
@@ -150,6 +224,6 @@ def _next_token(page: dict[str, Any]) -> str | None:
     return f"next:{token}" if token else None
 
 
-def first_line(error: Exception) -> str:
-    """Return the first line of an error's text, which never holds a statement's values."""
-    return str(error).strip().splitlines()[0]
+def _configure(connection: psycopg.Connection[Any]) -> None:
+    set_json_loads(orjson.loads, connection)
+    set_json_dumps(orjson.dumps, connection)

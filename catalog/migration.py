@@ -11,7 +11,8 @@ from typing import Any
 
 import psycopg
 
-from terralab.catalog.database import Catalog, first_line
+from terralab.catalog.database import Catalog
+from terralab.catalog.database_errors import first_line
 from terralab.catalog.errors import ServiceUnavailable, SetupProblem, VersionMismatch
 
 PGSTAC_VERSION = "0.10.0"

@@ -68,9 +68,14 @@ def delete_collection(connection: psycopg.Connection[Any], collection: str, if_m
         UnknownName: there is no such collection.
         Changed: it has another entity tag than the caller has seen.
     """
-    connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 1))", (collection,))
+    lock_collection(connection, collection)
     _check(collection, _locked(connection, collection), "replace", if_match)
     connection.execute("SELECT delete_collection(%s)", (collection,))
+
+
+def lock_collection(connection: psycopg.Connection[Any], collection: str) -> None:
+    """Hold off writers of a collection's items until the transaction ends."""
+    connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 1))", (collection,))
 
 
 def _write(connection: psycopg.Connection[Any], collection: dict[str, Any], mode: Mode, seen: str | None) -> Written:
@@ -92,7 +97,8 @@ def _write(connection: psycopg.Connection[Any], collection: dict[str, Any], mode
 
 def _locked(connection: psycopg.Connection[Any], name: str) -> dict[str, Any] | None:
     connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 3))", (name,))
-    row = connection.execute("SELECT content FROM collections WHERE id = %s", (name,)).fetchone()
+    # The row too: a writer of items widens the extent, which must not be overwritten by what was read before.
+    row = connection.execute("SELECT content FROM collections WHERE id = %s FOR NO KEY UPDATE", (name,)).fetchone()
     return row[0] if row else None
 
 
