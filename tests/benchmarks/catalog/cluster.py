@@ -33,10 +33,14 @@ class Cluster:
 
     Args:
         port: on 127.0.0.1.
+
+    Attributes:
+        filled: databases that this run has filled.
     """
 
     def __init__(self, port: int) -> None:
         self.port = port
+        self.filled: set[str] = set()
 
     def url(self, database: str) -> str:
         """Return the address of a database."""

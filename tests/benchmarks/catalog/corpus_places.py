@@ -60,7 +60,10 @@ def multihash(text: str) -> str:
 
 
 def ownership(random: Random) -> dict[str, str]:
-    """Return the fields of a private object for one item in ten, nothing for the others."""
-    if random.random() >= 0.1:
-        return {}
-    return {"lab:owner": f"user-{random.randrange(USERS)}", "lab:visibility": "private"}
+    """Return the fields of a private object for one item in ten, of a project's for another, nothing for the others."""
+    chance = random.random()
+    if chance < 0.1:
+        return {"lab:owner": f"user-{random.randrange(USERS)}", "lab:visibility": "private"}
+    if chance < 0.2:
+        return {"lab:project": f"project-{random.randrange(USERS)}", "lab:visibility": "project"}
+    return {}

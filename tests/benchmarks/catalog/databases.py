@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -23,15 +23,18 @@ _BATCH = 500
 _LOG = logging.getLogger(__name__)
 
 
-def prepare(cluster: Cluster, files: CorpusFiles, *, reuse: bool = False) -> dict[str, str]:
+def prepare(
+    cluster: Cluster, files: CorpusFiles, *, reuse: bool = False, systems: Sequence[str] = (OURS, STOCK, TUNED)
+) -> dict[str, str]:
     """Load a corpus once for each system and return the databases' names by system.
 
     Args:
         cluster: where to.
         files: the corpus.
         reuse: whether databases of an earlier run with the same corpus are taken as they are.
+        systems: which; the tuned one is made from stock.
     """
-    names = {system: f"{system}_{files.sha256[:12]}" for system in (OURS, STOCK, TUNED)}
+    names = {system: f"{system}_{files.sha256[:12]}" for system in systems}
     makers: dict[str, Callable[[str], object]] = {
         OURS: lambda name: load_ours(create_ours(cluster, name), files),
         STOCK: lambda name: load_stock(create_stock(cluster, name), files),
@@ -49,9 +52,8 @@ def prepare_gate(cluster: Cluster, files: CorpusFiles) -> dict[str, str]:
     def make_stock(name: str) -> None:
         url = create_stock(cluster, name)
         load_stock(url, files)
-        for field, definition in json.loads(
-            resources.files("terralab.catalog").joinpath("queryables.json").read_text()
-        ).items():
+        known = json.loads(resources.files("terralab.catalog").joinpath("queryables.json").read_text())
+        for field, definition in known.items():
             cluster.execute_with("SELECT pgstac.upsert_queryable(%s, %s::jsonb)", (field, json.dumps(definition)), name)
 
     names = {OURS: "ours_gate", STOCK: "stock_gate"}
@@ -69,8 +71,8 @@ def _made(
     count: int,
     reuse: bool,
 ) -> dict[str, str]:
-    for system, make in makers.items():
-        if reuse and cluster.has(names[system]):
+    for system, make in ((system, makers[system]) for system in names):
+        if names[system] in cluster.filled or (reuse and cluster.has(names[system])):
             continue
         _LOG.info("loading %s items into %s", count, names[system])
         unfinished = f"{system}_unfinished"
@@ -78,7 +80,8 @@ def _made(
         cluster.execute("VACUUM ANALYZE", unfinished)
         cluster.drop(names[system])
         cluster.execute(f"ALTER DATABASE {unfinished} RENAME TO {names[system]}")
-    if reuse:
+        cluster.filled.add(names[system])
+    if reuse and OURS in names:
         migrate(cluster.url(names[OURS]))
     return names
 

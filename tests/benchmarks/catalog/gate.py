@@ -36,12 +36,14 @@ class Verdict:
         compared: requests by group.
         items: items that were compared.
         refused: requests that both systems answer with the same error.
+        unanswered: requests that only we answer, or that stock answers with a server error.
         differences: requests with different answers.
     """
 
     compared: dict[str, int] = field(default_factory=dict)
     items: int = 0
     refused: list[str] = field(default_factory=list)
+    unanswered: list[str] = field(default_factory=list)
     differences: list[Difference] = field(default_factory=list)
 
     @property
@@ -91,8 +93,12 @@ def compare_systems(ours: str, theirs: str, groups: Mapping[str, Sequence[Query]
             verdict.compared[group] = len(queries)
             for query in queries:
                 pair = _ask(client, ours, query, stock=False), _ask(client, theirs, query, stock=True)
-                if pair[0].status == pair[1].status != 200:
-                    verdict.refused.append(f"{pair[0].status} {query}")
+                statuses = pair[0].status, pair[1].status
+                if statuses[1] >= 500 > statuses[0] or statuses[0] == 200 != statuses[1]:
+                    verdict.unanswered.append(f"ours {statuses[0]}, stock {statuses[1]}: {query}")
+                    continue
+                if statuses[0] == statuses[1] != 200:
+                    verdict.refused.append(f"{statuses[0]}: {query}")
                 verdict.items += min(len(answer.items) for answer in pair)
                 if found := list(islice(_compared(query, *pair), _SHOWN)):
                     verdict.differences.append(Difference(group, query, found))
@@ -104,8 +110,11 @@ def report(verdict: Verdict, title: str) -> str:
     lines = [f"## {title}", "", f"{verdict.total} requests, {verdict.items} items compared.", ""]
     lines += ["| group | requests | different |", "|---|---|---|"]
     lines += [f"| {name} | {count} | {verdict.failed(name)} |" for name, count in verdict.compared.items()]
-    if verdict.refused:
-        lines += ["", "Refused by both, with the same status:", *(f"- `{text}`" for text in verdict.refused)]
+    for title, texts in (
+        ("Refused by both, with the same status:", verdict.refused),
+        ("Not answered by stock:", verdict.unanswered),
+    ):
+        lines += ["", title, "", *(f"- `{text}`" for text in texts)] if texts else []
     for difference in verdict.differences:
         lines += ["", f"### {difference.group}", "```", str(difference.query), *difference.found, "```"]
     return "\n".join(lines) + "\n"

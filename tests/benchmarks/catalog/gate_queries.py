@@ -11,14 +11,15 @@ from tests.benchmarks.catalog.corpus_chips import VERSIONS
 from tests.benchmarks.catalog.corpus_places import CHIPS, PREDICTIONS, SCENES
 from tests.benchmarks.catalog.corpus_predictions import MODELS
 from tests.benchmarks.catalog.corpus_variants import HOT_BOX, ODD, RANGES, TIED_TIMES, TIES
-from tests.benchmarks.catalog.queries import Query, both, box, compare, search
+from tests.benchmarks.catalog.gate_mixed import mixed
+from tests.benchmarks.catalog.queries import Query, both, box, compare, polygon, search
 
 _COUNTED = {"conf": {"context": "on"}}  # stock counts only where it is told to
 
 
 def gate_queries() -> dict[str, list[Query]]:
     """Return the requests by what they try."""
-    makers = (_times, _places, _sorts, _fields, _filters, _gets, _items, _pages, _counts, _lists, _queries)
+    makers = (_times, _places, _sorts, _fields, _filters, _gets, _items, _pages, _counts, _lists, _queries, mixed)
     return {make.__name__.strip("_"): list(make(Random(f"gate-{make.__name__}"))) for make in makers}
 
 
@@ -51,7 +52,7 @@ def _places(random: Random) -> Iterator[Query]:
     """Boxes and polygons: small, large, with holes, across 180°, with heights; points and lines among the items."""
     for _ in range(30):
         yield search(bbox=box(random, random.choice([0.5, 5, 30])), limit=20)
-        yield search(collections=[ODD, SCENES], intersects=_polygon(random, random.choice([5, 50, 200])), limit=50)
+        yield search(collections=[ODD, SCENES], intersects=polygon(random, random.choice([5, 50, 200])), limit=50)
     yield search(bbox=[-180, -90, 180, 90], limit=30)
     yield search(bbox=[-180, -90, -100, 180, 90, 9000], limit=30)
     yield search(bbox=list(HOT_BOX), limit=100)
@@ -157,7 +158,7 @@ def _filters(random: Random) -> Iterator[Query]:
             "op": "t_intersects",
             "args": [{"property": "datetime"}, {"interval": ["2022-01-01T00:00:00Z", "2022-03-01T00:00:00Z"]}],
         },
-        {"op": "s_intersects", "args": [{"property": "geometry"}, _polygon(random, 40)]},
+        {"op": "s_intersects", "args": [{"property": "geometry"}, polygon(random, 40)]},
         {"op": "a_contains", "args": [{"property": "instruments"}, ["msi"]]},
         {"op": "casei", "args": [{"property": "platform"}]},
     ]
@@ -184,7 +185,7 @@ def _gets(random: Random) -> Iterator[Query]:
         "filter": "\"eo:cloud_cover\" < 20 AND platform = 'sentinel-2a'",
         "sortby": "-eo:cloud_cover",
         "fields": "id,properties.eo:cloud_cover",
-        "intersects": orjson.dumps(_polygon(random, 60)).decode(),
+        "intersects": orjson.dumps(polygon(random, 60)).decode(),
     }
     for name, text in texts.items():
         language = {"filter-lang": "cql2-text"} if name == "filter" else {}
@@ -264,7 +265,7 @@ def _counts(random: Random) -> Iterator[Query]:
         {"datetime": "2022-01-01T00:00:00Z/2022-12-31T00:00:00Z"},
         {"collections": [CHIPS], "filter": compare("=", "ml-aoi:split", "train"), "filter-lang": "cql2-json"},
         {"ids": ["shared-01", "tie-001"]},
-        {"intersects": _polygon(random, 100)},
+        {"intersects": polygon(random, 100)},
         {"collections": [SCENES], "datetime": "1990-01-01T00:00:00Z"},
     ]
     for body in bodies:
@@ -297,20 +298,6 @@ def _queries(_random: Random) -> Iterator[Query]:
     yield search(query={"ml-aoi:split": {"neq": "train"}}, limit=20, collections=[CHIPS])
     text = orjson.dumps({"eo:cloud_cover": {"lt": 3}}).decode()
     yield Query("GET", "/search?" + urlencode({"query": text, "limit": 10}))
-
-
-def _polygon(random: Random, side: float) -> dict[str, Any]:
-    west, south = random.uniform(-170, 170 - side), random.uniform(-70, max(-69, 70 - side))
-    east, north, middle = west + side, min(89.0, south + side), west + side / 2
-    ring = [
-        [west, south],
-        [east, south + side / 5],
-        [east, north],
-        [middle, north - side / 4],
-        [west, north],
-        [west, south],
-    ]
-    return {"type": "Polygon", "coordinates": [[[round(x, 5), round(max(-89.0, y), 5)] for x, y in ring]]}
 
 
 def _square(west: float, south: float, east: float, north: float) -> list[list[list[float]]]:

@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -40,7 +40,15 @@ class Measurement:
     client: str
 
 
-def measure(url: str, queries: Sequence[Query], *, clients: int, seconds: float, first: int = 0) -> Measurement:
+def measure(
+    url: str,
+    queries: Sequence[Query],
+    *,
+    clients: int,
+    seconds: float,
+    first: int = 0,
+    headers: Mapping[str, str] | None = None,
+) -> Measurement:
     """Send requests in turn from `clients` connections for `seconds` and return what they saw.
 
     Args:
@@ -49,8 +57,9 @@ def measure(url: str, queries: Sequence[Query], *, clients: int, seconds: float,
         clients: connections; each sends its next request when it has its answer.
         seconds: how long.
         first: number of the query to begin with.
+        headers: further headers of every request.
     """
-    raw = [raw_request(url, query) for query in queries]
+    raw = [raw_request(url, query, headers or {}) for query in queries]
     wrk = shutil.which("wrk")
     found = (
         _by_wrk(wrk, url, raw, clients, seconds, first) if wrk else measure_in_python(url, raw, clients, seconds, first)
@@ -68,7 +77,7 @@ def measure(url: str, queries: Sequence[Query], *, clients: int, seconds: float,
     )
 
 
-def raw_request(url: str, query: Query) -> bytes:
+def raw_request(url: str, query: Query, headers: Mapping[str, str]) -> bytes:
     """Return the bytes of a request as HTTP/1.1 sends them."""
     address, body = urlsplit(url), query.content()
     lines = [
@@ -76,6 +85,7 @@ def raw_request(url: str, query: Query) -> bytes:
         f"Host: {address.netloc}",
         "Accept: application/geo+json, application/json",
         "Accept-Encoding: identity",
+        *(f"{name}: {value}" for name, value in headers.items()),
     ]
     if body is not None:
         lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]

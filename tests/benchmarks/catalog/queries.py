@@ -75,6 +75,21 @@ def box(random: Random, side: float) -> list[float]:
     return [round(west, 4), round(south, 4), round(west + side, 4), round(south + side, 4)]
 
 
+def polygon(random: Random, side: float) -> dict[str, Any]:
+    """Return a polygon with a notch, about `side` degrees wide."""
+    west, south = random.uniform(-170, 170 - side), random.uniform(-70, max(-69, 70 - side))
+    east, north, middle = west + side, min(89.0, south + side), west + side / 2
+    ring = [
+        [west, south],
+        [east, south + side / 5],
+        [east, north],
+        [middle, north - side / 4],
+        [west, north],
+        [west, south],
+    ]
+    return {"type": "Polygon", "coordinates": [[[round(x, 5), round(max(-89.0, y), 5)] for x, y in ring]]}
+
+
 def _latest(random: Random, _count: int) -> Query:
     day = f"20{random.randrange(20, 25)}-{random.randrange(1, 13):02d}-{random.randrange(1, 28):02d}T00:00:00Z"
     return search(collections=[random.choice([SCENES, CHIPS, PREDICTIONS])], datetime=f"../{day}", limit=10)
