@@ -19,6 +19,15 @@ def web_base(request: Request) -> str:
     return str(request.scope.get(WEB_BASE) or str(request.base_url).rstrip("/"))
 
 
+def address_of(scope: Scope) -> str:
+    """Return the address of the web process as a request's caller has it, without a slash at the end."""
+    host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), None)
+    if host is None:
+        server, port = scope["server"]
+        host = server if port == _PORTS.get(scope["scheme"]) else f"{server}:{port}"
+    return f"{scope['scheme']}://{host}{scope.get('root_path', '')}"
+
+
 class PublicAddress:
     """Middleware that makes every request look as if it came by the public address.
 

@@ -7,16 +7,18 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from prometheus_client import CollectorRegistry
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Mount
 
 from terralab.catalog.access.authenticate import Authenticate, Callers
 from terralab.catalog.access.file_access import FileAccess
+from terralab.catalog.access.requests import Public
 from terralab.catalog.addresses import Mounted, PublicAddress
 from terralab.catalog.api_reference import reference_of
 from terralab.catalog.browser import browser_router
+from terralab.catalog.fast_reads import FastReads
 from terralab.catalog.files import files_router
 from terralab.catalog.forwarded import TrustedProxies, networks_of
 from terralab.catalog.health import health_router
@@ -62,7 +64,7 @@ def create_app(settings: Settings | None = None, mounts: Mapping[str, FastAPI] |
     """
     settings = settings or Settings()
     workspace = Workspace(settings)
-    parts = {"/stac": create_stac_app(settings, settings.database_url), **(mounts or {})}
+    parts = {"/stac": create_stac_app(settings, settings.database_url, workspace), **(mounts or {})}
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -85,12 +87,16 @@ def create_app(settings: Settings | None = None, mounts: Mapping[str, FastAPI] |
     registry = CollectorRegistry()
     LabMetrics(lambda: workspace.catalog, lambda: getattr(parts["/stac"].state, "readpool", None)).register(registry)
     app.include_router(metrics_router(registry))
-    app.add_api_route("/static/style.css", stylesheet, include_in_schema=False)
-    app.add_api_route("/static/icon.svg", icon, include_in_schema=False)
+    public = [Depends(Public)]
+    app.add_api_route("/static/style.css", stylesheet, include_in_schema=False, dependencies=public)
+    app.add_api_route("/static/icon.svg", icon, include_in_schema=False, dependencies=public)
     for path, part in parts.items():
         app.add_api_route(f"{path}/api.html", reference_of(part, path), include_in_schema=False)
-        app.router.routes.append(Mount(path, Mounted(part), max_body_size=MAX_BODY_BYTES))
+        # The STAC API has limits of its own, by route.
+        app.router.routes.append(Mount(path, Mounted(part), max_body_size=None if path == "/stac" else MAX_BODY_BYTES))
     add_problem_handlers(app)
+    # The first that is added is the innermost.
+    app.add_middleware(FastReads, state=parts["/stac"].state, max_limit=settings.api.max_limit)
     _add_middleware(app, settings, RequestMetrics(registry))
     return app
 

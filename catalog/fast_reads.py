@@ -1,8 +1,9 @@
 """The fast way through the STAC API: searches and items answered from the read model, as bytes.
 
-`FastReads` stands before the stock app. It takes `GET` and `POST /search`, `GET /collections/{c}/items` and
-`GET /collections/{c}/items/{i}` where the read model can answer exactly; everything else, and everything that is wrong,
-it hands on. The answers of both ways are the same (tests compare them, and the benchmark does before it measures).
+`FastReads` stands before the router of the web process. It takes `GET` and `POST /search`,
+`GET /collections/{c}/items` and `GET /collections/{c}/items/{i}` where the read model can answer exactly. Everything
+else, and everything that is wrong, it hands on. The answers of both ways are the same: tests compare them, and the
+benchmark does before it measures.
 """
 
 import hashlib
@@ -13,6 +14,7 @@ from urllib.parse import unquote
 
 import asyncpg
 import orjson
+from brotli_asgi import BrotliMiddleware
 from starlette.datastructures import State
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,15 +22,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from terralab.catalog.access.policy import PUBLIC, Guarded, guarded, may_read, read_filter
 from terralab.catalog.access.principal import Principal
 from terralab.catalog.access.requests import principal_of
-from terralab.catalog.addresses import WEB_BASE
+from terralab.catalog.addresses import WEB_BASE, address_of
 from terralab.catalog.cql2_sql import NotCompiled
 from terralab.catalog.errors import ServiceUnavailable
 from terralab.catalog.problems import problem, status_of
 from terralab.catalog.projection import Projection
 from terralab.catalog.read_model import canonical, etag_of, hydrated
 from terralab.catalog.read_search import Page, ReadSearch
-from terralab.catalog.rendering import holds_mark, rendered, served
-from terralab.catalog.search_guards import CONNECTION_WAIT_SECONDS, database_errors
+from terralab.catalog.rendering import STAC_PATH, holds_mark, rendered, served
+from terralab.catalog.search_guards import CONNECTION_WAIT_SECONDS, MAX_BODY_BYTES, database_errors
 from terralab.catalog.search_links import page_links
 from terralab.catalog.search_plan import SearchPlan, compile_search
 from terralab.catalog.search_query import search_of_query
@@ -47,7 +49,7 @@ _STORED_ITEM = """
 
 
 class FastReads:
-    """Middleware of the STAC app.
+    """Middleware of the web process, inside those that say who calls and what the address is.
 
     Args:
         app: the stock way.
@@ -59,13 +61,22 @@ class FastReads:
     def __init__(self, app: ASGIApp, state: State, max_limit: int) -> None:
         self.app, self._state, self._max_limit = app, state, max_limit
         self._search = ReadSearch()
+        self._compressed = BrotliMiddleware(self._read)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or hand it on."""
-        handler = self._handler(scope)
-        if handler is None:
+        if scope["type"] != "http" or self._handler(scope) is None:
             await self.app(scope, receive, send)
-            return
+        elif b"br" in (encodings := _header(scope, b"accept-encoding")) or b"gzip" in encodings:
+            await self._compressed(scope, receive, send)
+        else:
+            await self._read(scope, receive, send)
+
+    async def _read(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request that may be a fast read."""
+        handler = self._handler(scope)
+        assert handler is not None  # the caller has looked
+        scope[WEB_BASE] = address_of(scope)
         body, replay = (b"", receive) if scope["method"] == "GET" else await _read_body(receive)
         try:
             answered = await handler(scope, body, send)
@@ -78,9 +89,7 @@ class FastReads:
             await self.app(scope, replay, send)
 
     def _handler(self, scope: Scope) -> Handler | None:
-        """Return what may answer a request; only below the web process is the address of its links known."""
-        if scope["type"] != "http" or WEB_BASE not in scope:
-            return None
+        """Return what may answer a request."""
         path, method = _path(scope), scope["method"]
         if path == "/search" and method in ("GET", "POST"):
             return self._answer_search
@@ -203,9 +212,9 @@ async def _render_stored(connection: asyncpg.Connection, collection: str, item: 
 
 
 def _path(scope: Scope) -> str:
-    """Return the path below the STAC app."""
-    path: str = scope["path"]
-    return path.removeprefix(scope.get("root_path", ""))
+    """Return the path below the STAC API, an empty text for any other path."""
+    path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+    return path.removeprefix(STAC_PATH) if path.startswith(STAC_PATH) else ""
 
 
 def _posted(scope: Scope, body: bytes) -> dict[str, Any]:
@@ -221,19 +230,21 @@ def _posted(scope: Scope, body: bytes) -> dict[str, Any]:
 
 
 async def _read_body(receive: Receive) -> tuple[bytes, Receive]:
-    """Return the body of a request, and what gives the same messages again."""
+    """Return the body of a request (nothing, where it is too large), and what gives the same messages again."""
     messages: list[Message] = []
-    while True:
+    size, more = 0, True
+    while more and size <= MAX_BODY_BYTES:  # what is larger is refused by the stock way, which reads on
         message = await receive()
         messages.append(message)
-        if message["type"] != "http.request" or not message.get("more_body"):
-            break
+        size += len(message.get("body", b""))
+        more = message["type"] == "http.request" and message.get("more_body", False)
+    whole = b"".join(message.get("body", b"") for message in messages) if size <= MAX_BODY_BYTES else b""
     remaining = iter(messages)
 
     async def replay() -> Message:
         return next(remaining, None) or await receive()
 
-    return b"".join(message.get("body", b"") for message in messages), replay
+    return whole, replay
 
 
 def _tag_of_page(scope: Scope, plan: SearchPlan, page: Page) -> bytes:

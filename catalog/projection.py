@@ -111,7 +111,7 @@ def _remove(document: dict[str, Any], path: list[str]) -> None:
     name, *rest = path
     if not rest:
         document.pop(name, None)
-    elif isinstance(document.get(name), dict):
+    elif isinstance(document.get(name), dict) and document[name]:
         _remove(document[name], rest)
         if not document[name]:
             del document[name]

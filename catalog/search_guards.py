@@ -49,6 +49,7 @@ _UNAVAILABLE = (
     asyncpg.InvalidCatalogNameError,
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a connection that the server closed under way
     OSError,
     AsyncTimeoutError,
 )

@@ -33,9 +33,10 @@ from terralab.catalog.access.policy import PUBLIC, Guarded, guarded, read_filter
 from terralab.catalog.access.requests import Reads, principal_of
 from terralab.catalog.access.signatures import Signer
 from terralab.catalog.addresses import web_base
+from terralab.catalog.aggregation_api import AggregationExtension, aggregation_links
 from terralab.catalog.api_reference import reference_of
+from terralab.catalog.body_limits import BodyLimits
 from terralab.catalog.errors import InvalidInput, UnknownName
-from terralab.catalog.fast_reads import FastReads
 from terralab.catalog.problems import add_problem_handlers, problem
 from terralab.catalog.search_guards import (
     CONNECTION_WAIT_SECONDS,
@@ -53,6 +54,8 @@ from terralab.catalog.search_plan import DEFAULT_LIMIT, conditions_of_query
 from terralab.catalog.served_items import add_map_links, address_assets, page_link, renders_of, restore_nulls
 from terralab.catalog.settings import Settings
 from terralab.catalog.signed_files import sign_assets
+from terralab.catalog.transactions.routes import TransactionExtension, kept_connections, largest_body
+from terralab.catalog.workspace import Workspace
 from terralab.extensions.item import GEOJSON_TYPE
 
 TITLE = "TerraLab"
@@ -61,7 +64,7 @@ RENDERS_KEPT_SECONDS = 30.0
 _OUTER_MIDDLEWARE = (ProxyHeaderMiddleware, CORSMiddleware)
 
 
-def create_stac_app(settings: Settings, database_url: str) -> FastAPI:
+def create_stac_app(settings: Settings, database_url: str, workspace: Workspace | None = None) -> FastAPI:
     """Return the STAC API over a database.
 
     Its lifespan opens the connections; an app that mounts it must run `app.router.lifespan_context(app)`.
@@ -69,11 +72,16 @@ def create_stac_app(settings: Settings, database_url: str) -> FastAPI:
     Args:
         settings: for the number of connections.
         database_url: `postgresql://user:password@host:port/name`.
+        workspace: the lab that is written to; made of the two by default.
     """
+    lab = workspace or Workspace(settings, database_url)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> Any:
-        async with reading_pool(app, database_url, settings.database.database_connections, settings.api):
+        async with (
+            reading_pool(app, database_url, settings.database.database_connections, settings.api),
+            kept_connections(lab),
+        ):
             yield
 
     api_settings = _ReadOnlySettings(
@@ -86,6 +94,7 @@ def create_stac_app(settings: Settings, database_url: str) -> FastAPI:
     extensions = Extensions(
         search_map={"free_text": FreeTextExtension(conformance_classes=[FreeTextConformanceClasses.SEARCH])},
         item_collection_map={"free_text": FreeTextExtension(conformance_classes=[FreeTextConformanceClasses.ITEMS])},
+        extra_map={"aggregation": AggregationExtension(), "transaction": TransactionExtension(lab)},
         settings=api_settings,
     )
     api = instantiate_api(client=LabClient, extensions=extensions, lifespan=lifespan, settings=api_settings)
@@ -101,7 +110,7 @@ def create_stac_app(settings: Settings, database_url: str) -> FastAPI:
         None if settings.open_reads else Signer(settings.secrets_folder, settings.access.signature_seconds)
     )
     app.state.collection_access = AsyncCollectionAccess(lambda: _restricted_collections(app))
-    app.add_middleware(FastReads, state=app.state, max_limit=settings.api.max_limit)
+    app.add_middleware(BodyLimits, limit_of=lambda scope: largest_body(scope, settings))
     app.add_api_route("/api.html", reference_of(app), name="swagger_ui_html", include_in_schema=False)
     add_problem_handlers(app)
     for error, (status, code) in _FOREIGN_ERRORS.items():
@@ -236,6 +245,8 @@ def _address_all(collections: list[dict[str, Any]], request: Request) -> None:
         address_assets(collection, base)
         if signer is not None and guarded(collection).visibility not in (None, PUBLIC):
             sign_assets(collection, base, signer)
+        if "links" in collection and "id" in collection:
+            collection["links"] += aggregation_links(base, collection["id"])
 
 
 async def _restricted_collections(app: FastAPI) -> Mapping[str, Guarded]:

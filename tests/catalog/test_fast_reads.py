@@ -76,7 +76,7 @@ def both(shared_lab: Workspace) -> Any:
     """Yield a server with a corpus of its own beside the shared lab's, whose requests can ask for the stock way."""
     shared_lab.catalog.write([collection("places"), collection("others")], corpus())
     patch = pytest.MonkeyPatch()
-    patch.setattr("terralab.catalog.stac_api.FastReads", Switch)
+    patch.setattr("terralab.catalog.app.FastReads", Switch)
     yield from serve(create_app(shared_lab.settings))
     patch.undo()
     with shared_lab.catalog.connection() as connection:
