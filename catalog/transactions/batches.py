@@ -137,8 +137,9 @@ def write_batch(write: Write, collection: str, batch: Batch, mode: Mode) -> Answ
             good[index] = _allowed(write, container, item, stored.get(keys[index]), mode)
         except (AlreadyExists, NotAllowed) as error:
             bad.append(BadItem(index, item["id"], error))
+    bad.sort(key=lambda each: each.index)
     if bad and (not good or not write.request.partial):
-        raise _refusal(batch, sorted(bad, key=lambda each: each.index))
+        raise _refusal(batch, bad)
     written = write_items(write.connection, list(good.values()), mode) if good else []
     write.note(*_changes(written, stored))
     return _answer(batch, written, bad)

@@ -1,6 +1,7 @@
 """What a document must be to be stored: its rules, the files that it refers to, and its place in the address."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from terralab.catalog.access.file_access import FileAccess
@@ -17,6 +18,7 @@ from terralab.extensions.schema_store import InvalidSchemaStore
 from terralab.extensions.validation import check_collection, check_item
 
 _SHOWN_PROBLEMS = 5
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 # These say that a document is no JSON that could be stored, rather than a wrong item.
 _MALFORMED = frozenset(("too_deep", "nul_character", "not_unicode", "not_json", "not_an_object"))
 
@@ -35,7 +37,7 @@ class Checking:
         self._workspace, self._files, self._caller, self._bases = workspace, files, caller, bases
 
     def item(
-        self, sent: Any, collection: str, item: str | None = None, known_files: Collection[str] = ()
+        self, sent: Any, collection: str, item: str | None = None, known: Mapping[str, Any] = _NOTHING
     ) -> tuple[dict[str, Any], list[Problem]]:
         """Return an item as it is to be stored, and what is wrong with it.
 
@@ -43,7 +45,7 @@ class Checking:
             sent: what the caller sent, any JSON.
             collection: id of the collection in the address.
             item: id in the address, None where that has none.
-            known_files: multihashes of stored files that the item refers to already.
+            known: its assets as they are stored already, by their keys; these are not looked at again.
         """
         if not isinstance(sent, dict):
             return {}, self._rules(sent, check_item)
@@ -53,10 +55,10 @@ class Checking:
         if not _malformed(problems):
             problems += _address_problems(placed, {"collection": collection, "id": item})
             problems += access_problems(stored) + _mark_problems(stored)
-        return stored, self._with_files(placed, stored, problems, known_files)
+        return stored, self._with_files(placed, stored, problems, known)
 
     def collection(
-        self, sent: Any, collection: str | None = None, known_files: Collection[str] = ()
+        self, sent: Any, collection: str | None = None, known: Mapping[str, Any] = _NOTHING
     ) -> tuple[dict[str, Any], list[Problem]]:
         """Return a collection as it is to be stored, and what is wrong with it; see `item`."""
         if not isinstance(sent, dict):
@@ -65,7 +67,7 @@ class Checking:
         problems = self._rules(stored, check_collection)
         if not _malformed(problems):
             problems += _address_problems(sent, {"id": collection}) + access_problems(stored)
-        return stored, self._with_files(sent, stored, problems, known_files)
+        return stored, self._with_files(sent, stored, problems, known)
 
     def _rules(self, document: Any, check: Any) -> list[Problem]:
         try:
@@ -74,7 +76,7 @@ class Checking:
             raise SetupProblem(str(error)) from error
 
     def _with_files(
-        self, sent: Mapping[str, Any], stored: Mapping[str, Any], problems: list[Problem], known: Collection[str]
+        self, sent: Mapping[str, Any], stored: Mapping[str, Any], problems: list[Problem], known: Mapping[str, Any]
     ) -> list[Problem]:
         """Return the problems, those of files among them, with the places of links as they were sent."""
         places = kept_links(sent, self._bases)
@@ -82,27 +84,23 @@ class Checking:
         found = [_replaced(problem, {n + first: place for n, place in enumerate(places)}) for problem in problems]
         return found or self._file_problems(stored, known)
 
-    def _file_problems(self, document: Mapping[str, Any], known: Collection[str]) -> list[Problem]:
+    def _file_problems(self, document: Mapping[str, Any], known: Mapping[str, Any]) -> list[Problem]:
         """Check the stored files that a valid document refers to: they are there, of that size, and the caller's."""
         found, references = [], []
         for key, asset in (document.get("assets") or {}).items():
             href = asset["href"]
-            if href.startswith(HREF_SCHEME):
+            if href.startswith(HREF_SCHEME) and asset != known.get(key):
                 try:
                     references.append((key, parse_href(href)[0], asset))
                 except ValueError as error:
                     fix = f"write {HREF_SCHEME}<multihash>/<file name>"
                     found.append(Problem(path_of(["assets", key, "href"]), "file_reference", str(error), fix))
-        new = sorted({checksum for _, checksum, _ in references} - set(known))
-        if not new:
-            return found
-        sizes = self._workspace.store.sizes(new)
-        hidden = set(self._files.unknown_to(self._caller, [name for name in new if name in sizes]))
+        sizes = self._workspace.store.sizes({checksum for _, checksum, _ in references}) if references else {}
+        hidden = set(self._files.unknown_to(self._caller, list(sizes)))
         for key, checksum, asset in references:
-            if checksum in new:
-                # A file of others looks as if there were none.
-                size = None if checksum in hidden else sizes.get(checksum)
-                found.extend(_reference_problems(key, checksum, asset, size))
+            # A file of others looks as if there were none.
+            size = None if checksum in hidden else sizes.get(checksum)
+            found.extend(_reference_problems(key, checksum, asset, size))
         return found
 
 

@@ -11,7 +11,7 @@ from terralab.catalog.access.policy import guarded, may_read_collection, may_wri
 from terralab.catalog.access.principal import Principal
 from terralab.catalog.audit import ObjectChange
 from terralab.catalog.errors import AlreadyExists, Changed, NotAllowed, UnknownName
-from terralab.catalog.read_model import etag_of, stored_files
+from terralab.catalog.read_model import etag_of
 from terralab.catalog.rendering import STAC_PATH
 from terralab.catalog.transactions.answer import JSON_TYPE, NO_CONTENT, Answer, document_answer
 from terralab.catalog.transactions.checking import refuse
@@ -75,7 +75,7 @@ def patch_collection(write: Write, collection: str, patch: Callable[[Document], 
 
     def change(stored: Document) -> Document:
         served = served_collection(stored, write.request.base)
-        document, problems = write.checking.collection(patch(served), collection, stored_files(stored))
+        document, problems = write.checking.collection(patch(served), collection, stored.get("assets") or {})
         refuse(problems, "the patched collection")
         return document
 

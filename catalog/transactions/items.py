@@ -10,7 +10,7 @@ import orjson
 from terralab.catalog.access.policy import Guarded, guarded, may_read, may_write
 from terralab.catalog.audit import ObjectChange
 from terralab.catalog.errors import AlreadyExists, NotAllowed
-from terralab.catalog.read_model import canonical, etag_of, stored_files
+from terralab.catalog.read_model import canonical, etag_of
 from terralab.catalog.rendering import STAC_PATH, rendered, served
 from terralab.catalog.transactions.answer import NO_CONTENT, Answer, document_answer
 from terralab.catalog.transactions.checking import refuse
@@ -82,7 +82,7 @@ def patch_item(write: Write, collection: str, item: str, patch: Callable[[Docume
     lock_items(write.connection, [(collection, item)])
     container, stored = _changeable(write, collection, item)
     seen = stored.document(write.request.base)
-    known = stored_files(item_as_stored(seen, [write.request.base]))
+    known = item_as_stored(seen, [write.request.base]).get("assets") or {}
     document, problems = write.checking.item(patch(seen), collection, item, known)
     refuse(problems, "the patched item")
     return _changed(write, container, stored, document)
