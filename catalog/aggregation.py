@@ -102,7 +102,7 @@ class Aggregator:
     """Aggregates, and keeps what took a pass over the items for as long as their collections do not change."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[Any, sql.Counted] = OrderedDict()
+        self._kept: OrderedDict[Any, list[dict[str, Any]]] = OrderedDict()
 
     async def aggregate(
         self,
@@ -120,30 +120,29 @@ class Aggregator:
             hidden: collections whose items are left out.
         """
         async with connection.transaction(isolation="repeatable_read", readonly=True):
-            counted = await self._counted(connection, wanted, policy, hidden)
-        return [_answer(name, wanted, counted) for name in wanted.names]
+            return await self._answers(connection, wanted, policy, hidden)
 
-    async def _counted(
+    async def _answers(
         self,
         connection: asyncpg.Connection,
         wanted: Wanted,
         policy: Mapping[str, Any] | None,
         hidden: AbstractSet[str],
-    ) -> sql.Counted:
+    ) -> list[dict[str, Any]]:
         shape = sql.Shape(tuple(wanted.facets), wanted.interval, wanted.zoom, wanted.has_ends)
-        collections = wanted.search.get("collections") or None
-        version, stale = await sql.state(connection, collections)
+        version, stale = await sql.state(connection, wanted.search.get("collections") or None)
         try:
             if stale:
                 raise NotCompiled("stale")
             if _is_summed(wanted):
-                return await _summed(connection, wanted, *compile_where({}, policy, hidden))
+                return _answers(wanted, await _summed(connection, wanted, *compile_where({}, policy, hidden)))
             where, values = compile_where(wanted.search, policy, hidden)
         except NotCompiled:
-            return await sql.scan_pgstac(connection, shape, wanted.search, policy, hidden)
-        key = (where, repr(values), shape, version)
+            return _answers(wanted, await sql.scan_pgstac(connection, shape, wanted.search, policy, hidden))
+        key = (where, repr(values), wanted.names, shape, version)
         if key not in self._kept:
-            self._kept[key] = await sql.scan(connection, shape, f"lab.items WHERE {where}", values)
+            counted = await sql.scan(connection, shape, f"lab.items WHERE {where}", values)
+            self._kept[key] = _answers(wanted, counted)
             if len(self._kept) > KEPT_RESULTS:
                 self._kept.popitem(last=False)
         return self._kept[key]
@@ -179,6 +178,10 @@ def _merged(buckets: list[sql.Bucket], coarser: Callable[[str], str]) -> list[sq
 def _parent(tile: str, zoom: int) -> str:
     own, x, y = (int(part) for part in tile.split("/"))
     return f"{zoom}/{x >> (own - zoom)}/{y >> (own - zoom)}"
+
+
+def _answers(wanted: Wanted, counted: sql.Counted) -> list[dict[str, Any]]:
+    return [_answer(name, wanted, counted) for name in wanted.names]
 
 
 def _answer(name: str, wanted: Wanted, counted: sql.Counted) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def walk(
 ) -> tuple[list[Link], bool]:
     """Return the links on the way from an item, and whether there were too many of them.
 
-    They go one farther than `depth`, so that it can be seen whether there is more; those of chips do not.
+    Some go one farther than `depth`, so that it can be seen whether there is more.
     """
     down = direction == "down"
     first = [*_RELS, EXECUTION_REL] if down else _RELS  # what a run made names the run

@@ -113,9 +113,10 @@ CREATE OR REPLACE FUNCTION lab.stale_links() RETURNS TABLE (
     WHERE l->>'rel' IS NOT NULL AND l->>'href' IS NOT NULL
 $$ LANGUAGE sql STABLE;
 
--- The links met on a walk from an item, level by level, one level farther than `depth` (null: to the end), but for the many
--- sources of chips on that last level. The walk ends after `most` links. `root_rels` are followed in the first step alone.
--- Always by indexes, however old the statistics are.
+-- The links met on a walk from an item, level by level, to `depth` (null: to the end) and one farther, so that it can be
+-- seen whether there is more: upwards it is enough of those to show one for each thing, and none for the many chips of a
+-- collection. The walk ends after `most` links. `root_rels` are followed in the first step alone. Always by indexes,
+-- however old the statistics are.
 CREATE OR REPLACE FUNCTION lab.lineage(
     root text, downwards boolean, depth integer, rels text[], root_rels text[], most integer)
 RETURNS TABLE (origin text, rel text, found text) AS $$
@@ -145,6 +146,14 @@ BEGIN
             END IF;
             SELECT array_agg(s.origin), array_agg(s.rel), array_agg(s.found) INTO origins, met_rels, met
             FROM lab.sources_of(frontier, rels, any_stale) AS s;
+        END IF;
+        IF level >= depth AND NOT downwards THEN
+            RETURN QUERY
+                SELECT * FROM unnest(origins, met_rels, met) AS l (o, r, m) WHERE m IN (SELECT unnest(seen))
+                UNION ALL
+                SELECT DISTINCT ON (o) * FROM unnest(origins, met_rels, met) AS l (o, r, m)
+                WHERE m NOT IN (SELECT unnest(seen));
+            EXIT;
         END IF;
         RETURN QUERY SELECT * FROM unnest(origins, met_rels, met);
         most := most - coalesce(cardinality(met), 0);
