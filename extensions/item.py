@@ -8,7 +8,7 @@ from typing import Any
 import antimeridian
 from pydantic import AwareDatetime
 from pyproj import CRS, Transformer
-from shapely import box, get_coordinates
+from shapely import Polygon, box, get_coordinates, get_parts, make_valid
 from shapely.geometry import mapping, shape
 from shapely.geometry.base import BaseGeometry
 from shapely.ops import unary_union
@@ -19,6 +19,8 @@ STAC_VERSION = "1.1.0"
 COG_TYPE = "image/tiff; application=geotiff; profile=cloud-optimized"
 GEOJSON_TYPE = "application/geo+json"
 COORDINATE_DIGITS = 7  # about 1 cm
+# Near a pole straight lines are bent so much on the globe that a coarse outline would cross itself.
+_PARTS_OF_A_SIDE = (4, 32, 256)
 
 EXTENSION_URIS = {
     "classification": "https://stac-extensions.github.io/classification/v2.0.0/schema.json",
@@ -88,17 +90,8 @@ class Footprint:
         corners = [(0, 0), (columns, 0), (columns, rows), (0, rows)]
         xs = [a * col + b * row + c for col, row in corners]
         ys = [d * col + e * row + f for col, row in corners]
-        native = box(min(xs), min(ys), max(xs), max(ys)).segmentize(max(max(xs) - min(xs), max(ys) - min(ys)) / 4)
-        to_lonlat = Transformer.from_crs(CRS.from_user_input(crs), "EPSG:4326", always_xy=True)
-        lon, lat = to_lonlat.transform(*get_coordinates(native.exterior).T)
-        ring = [
-            (round(float(x), COORDINATE_DIGITS), round(float(y), COORDINATE_DIGITS))
-            for x, y in zip(lon, lat, strict=True)
-        ]
-        polygon = shape({"type": "Polygon", "coordinates": [ring]})
-        if CRS.from_user_input(crs).is_geographic:
-            polygon = polygon.simplify(0)
-        return cls(antimeridian.fix_polygon(polygon, great_circle=False), start, end or start)
+        native = box(min(xs), min(ys), max(xs), max(ys))
+        return cls(_on_the_globe(native, CRS.from_user_input(crs)), start, end or start)
 
     @property
     def bbox(self) -> list[float]:
@@ -129,6 +122,28 @@ class Footprint:
             "start_datetime": format_time(self.start),
             "end_datetime": format_time(self.end),
         }
+
+
+def _on_the_globe(native: BaseGeometry, crs: CRS) -> BaseGeometry:
+    """Return a box of a coordinate system in longitude and latitude, divided at 180°, as a valid polygon."""
+    to_lonlat = Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
+    west, south, east, north = native.bounds
+    for parts in _PARTS_OF_A_SIDE:
+        lines = native.segmentize(max(east - west, north - south) / parts)
+        lon, lat = to_lonlat.transform(*get_coordinates(lines.exterior).T)
+        polygon = Polygon(
+            (round(float(x), COORDINATE_DIGITS), round(float(y), COORDINATE_DIGITS))
+            for x, y in zip(lon, lat, strict=True)
+        )
+        if crs.is_geographic:
+            polygon = polygon.simplify(0)
+        divided = antimeridian.fix_polygon(polygon, great_circle=False, fix_winding=True)
+        if divided.is_valid:
+            return divided
+    # A box that only touches 180° has a part without area beyond it.
+    pieces = get_parts(get_parts(make_valid(divided)))
+    areas = [piece for piece in pieces if piece.geom_type == "Polygon" and piece.area > 0]
+    return unary_union(areas) if areas else divided
 
 
 def parse_time(text: str) -> datetime:

@@ -143,7 +143,10 @@ def model_item(
             "dim_order": ["batch", "class", "height", "width"],
             "data_type": "float32",
         },
-        "classification:classes": classes_to_stac(classes, nodata=None),
+        # stac-model takes no `title`; the description says the same.
+        "classification:classes": [
+            {key: value for key, value in entry.items() if key != "title"} for entry in classes_to_stac(classes, None)
+        ],
         "post_processing_function": None,
     }
     frame.properties = {

@@ -128,11 +128,12 @@ class ClassDefinition(BaseModel):
 
     @classmethod
     def of_stac(cls, entry: dict[str, Any]) -> "ClassDefinition":
-        """Read a `classification:classes` entry."""
+        """Read a `classification:classes` entry; a description that is not the name stands for a missing title."""
+        description = entry.get("description")
         return cls(
             value=entry["value"],
             name=entry["name"],
-            title=entry.get("title"),
+            title=entry.get("title") or (description if description != entry["name"] else None),
             color=entry.get("color_hint", "808080"),
         )
 
