@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from terralab.infra.cli.audit import audit
 from terralab.infra.cli.exit_codes import EXIT_CODES
 from terralab.infra.cli.output import AsJson, print_json, print_table, say
 
@@ -23,6 +24,9 @@ _SAID_EVERY = 10_000
 def _catalog() -> None:
     # Typer drops the name of a command that stands alone in its group; with a callback it is kept.
     pass
+
+
+app.command()(audit)
 
 
 @app.command()
