@@ -82,15 +82,16 @@ class FolderStore:
 
     def size(self, name: str) -> int | None:
         """Return the size of a file, None where the store has none of that name."""
-        try:
-            return self.path_of_name(name).stat().st_size
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+        found = self._state(name)
+        return None if found is None else found.size
 
     def sizes(self, names: Iterable[str]) -> dict[str, int]:
         """Return the sizes of those files that the store has."""
-        found = ((name, self.size(name)) for name in names)
-        return {name: size for name, size in found if size is not None}
+        return {entry.name: entry.size for entry in self.find(names)}
+
+    def find(self, names: Iterable[str]) -> list[StoredObject]:
+        """Return those files that the store has."""
+        return [entry for name in names if (entry := self._state(name)) is not None]
 
     def local(self, name: str) -> Path | None:
         """Return where a file lies, None where the store has none of that name."""
@@ -112,10 +113,8 @@ class FolderStore:
         """Yield every file in the store."""
         for path in (self.folder / "files").glob("*/*/*"):
             name = name_of(path.relative_to(self.folder).as_posix())
-            with suppress(FileNotFoundError):  # another process collects garbage
-                if name is not None:
-                    found = path.stat()
-                    yield StoredObject(name, found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
+            if name is not None and (entry := self._state(name)) is not None:
+                yield entry
 
     def remove(self, names: Iterable[str]) -> None:
         """Delete files."""
@@ -130,6 +129,13 @@ class FolderStore:
                 next(entries, None)
         except OSError as error:
             raise ServiceUnavailable(f"the asset store {self.folder} cannot be read ({error.strerror})") from error
+
+    def _state(self, name: str) -> StoredObject | None:
+        try:
+            found = self.path_of_name(name).stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return StoredObject(name, found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
 
     def _there(self, name: str, shown: str) -> Path:
         path = self.path_of_name(name)

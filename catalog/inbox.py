@@ -42,6 +42,7 @@ def stage(settings: Settings, files: Sequence[Path]) -> str:
         target.mkdir(parents=True, exist_ok=True)
         for path in files:
             _link_or_copy(path, target / path.name)
+        os.utime(target)  # staged again, it is young again: see `garbage`
     return f"{folder}/*"
 
 

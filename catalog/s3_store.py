@@ -112,6 +112,11 @@ class S3Store:
             found = zip(wanted, threads.map(self.size, wanted), strict=True)
             return {name: size for name, size in found if size is not None}
 
+    def find(self, names: Iterable[str]) -> list[StoredObject]:
+        """Return those files that the bucket has."""
+        with ThreadPoolExecutor(_ASKED_AT_ONCE) as threads:
+            return [entry for entry in threads.map(self._find, list(names)) if entry is not None]
+
     def local(self, name: str) -> None:
         """Return None: a copy may go at any time."""
 
@@ -156,6 +161,13 @@ class S3Store:
         self._cache.files.check()
         with self._errors():
             next(iter(obstore.list(self._bucket, "files/", chunk_size=1)), None)
+
+    def _find(self, name: str) -> StoredObject | None:
+        found, touched = self._head(key_of(name)), self._head(_TOUCHED + name)
+        if found is None:
+            return None
+        times = [entry["last_modified"] for entry in (found, touched) if entry is not None]
+        return StoredObject(name, found["size"], max(times))
 
     def _upload(self, path: Path, name: str, size: int) -> None:
         found = self._head(key_of(name))

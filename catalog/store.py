@@ -121,6 +121,10 @@ class Store(Protocol):
         """Return the sizes of those files that the store has."""
         ...
 
+    def find(self, names: Iterable[str]) -> list[StoredObject]:
+        """Return those files that the store has."""
+        ...
+
     def local(self, name: str) -> Path | None:
         """Return where a file lies for as long as it is in the store; None where it is not on this machine."""
         ...

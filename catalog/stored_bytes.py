@@ -4,16 +4,21 @@ The check holds off the collection of garbage until the transaction ends: either
 or the check finds that the bytes are gone.
 """
 
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import psycopg
 
-from terralab.catalog.errors import AssetCorrupt, InvalidItem, LabError
+from terralab.catalog.errors import AssetCorrupt, InvalidItem, LabError, ServiceUnavailable
 from terralab.catalog.store import HREF_SCHEME, Store, parse_href
 
 _SHARE = "SELECT pg_advisory_xact_lock_shared(hashtextextended('terralab-garbage', 0))"
+_TRY = "SELECT pg_try_advisory_xact_lock(hashtextextended('terralab-garbage', 0))"
 _ALONE = "SELECT pg_advisory_xact_lock(hashtextextended('terralab-garbage', 0))"
+_ASKING_S = 0.3
+_PAUSE_S = 0.02
+_QUEUED_S = 60
 
 
 def require_bytes(
@@ -45,8 +50,24 @@ def require_bytes(
 
 
 def hold_off_writers(connection: psycopg.Connection[Any]) -> None:
-    """Wait for the writers that have checked their bytes, and keep others from it until the transaction ends."""
-    connection.execute(_ALONE)
+    """Wait until no writer has checked bytes, and keep them from it until the transaction ends.
+
+    It asks for a moment without writers first, since new ones would queue behind it; after that it queues.
+
+    Raises:
+        ServiceUnavailable: a writer does not end.
+    """
+    deadline = time.monotonic() + _ASKING_S
+    while time.monotonic() < deadline:
+        row = connection.execute(_TRY).fetchone()
+        if row and row[0]:
+            return
+        time.sleep(_PAUSE_S)
+    connection.execute(f"SET LOCAL lock_timeout = '{_QUEUED_S}s'".encode())
+    try:
+        connection.execute(_ALONE)
+    except psycopg.errors.LockNotAvailable as error:
+        raise ServiceUnavailable("something is being published for a long time; repeat the command later") from error
 
 
 def _references(document: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:

@@ -62,6 +62,10 @@ class PrefectClient:
         """Return a flow run."""
         return dict(_json(self.ask("GET", f"/flow_runs/{run}")))
 
+    def flow_runs(self, query: dict[str, Any]) -> list[dict[str, Any]]:
+        """Return the flow runs that a query of Prefect's API finds."""
+        return list(_json(self.ask("POST", "/flow_runs/filter", query)))
+
     def cancel(self, run: str) -> None:
         """Ask for a flow run to be stopped."""
         state = {"type": "CANCELLING", "name": "Cancelling", "message": "stopped by the user"}

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import typer
 
-from terralab.infra.cli import catalog, choices, datasets, demo, keys, lab, lineage, models, predict
+from terralab.infra.cli import catalog, choices, datasets, demo, keys, lab, lineage, models, predict, store
 
 app = typer.Typer(
     name="terralab",
@@ -26,3 +26,4 @@ app.add_typer(catalog.app, name="catalog", rich_help_panel="Work")
 app.add_typer(datasets.app, name="datasets", rich_help_panel="Work")
 app.add_typer(models.app, name="models", rich_help_panel="Work")
 app.add_typer(keys.app, name="keys", rich_help_panel="The lab")
+app.add_typer(store.app, name="store", rich_help_panel="The lab")
