@@ -53,6 +53,20 @@ def wanted_of_body(body: Mapping[str, Any], collection: str | None, allowed: Map
     return Wanted(search, _names(body.get("aggregations"), allowed), _interval(body), _zoom(body))
 
 
+def check_time(value: Any) -> None:
+    """Refuse what is not a STAC datetime or interval; None is fine.
+
+    Raises:
+        InvalidInput: it is not.
+    """
+    try:
+        if value is not None:
+            str_to_interval(value)
+    except (HTTPException, TypeError, ValueError, AttributeError) as error:
+        reason = "datetime must be a time or an interval of RFC 3339, such as 2024-01-01T00:00:00Z/.."
+        raise InvalidInput(reason) from error
+
+
 def _names(value: Any, allowed: Mapping[str, Aggregation]) -> tuple[str, ...]:
     if not value:
         raise InvalidInput(f"say what to count: aggregations={','.join(list(allowed)[:4])}; /aggregations lists all")
@@ -92,7 +106,7 @@ def _check_search(search: Mapping[str, Any]) -> None:
     if not isinstance(search.get("intersects", {}), Mapping):
         raise InvalidInput("intersects must be a GeoJSON geometry")
     check_geometry(search.get("intersects"))
-    _check_time(search.get("datetime"))
+    check_time(search.get("datetime"))
     if not isinstance(search.get("query", {}), Mapping):
         raise InvalidInput('query must be an object, such as {"gsd": {"lte": 10}}')
     words = search.get("q", [])
@@ -100,15 +114,6 @@ def _check_search(search: Mapping[str, Any]) -> None:
         raise InvalidInput("q must be a list of words")
     if "filter" in search:
         check_filter(search["filter"])
-
-
-def _check_time(value: Any) -> None:
-    try:
-        if value is not None:
-            str_to_interval(value)
-    except (HTTPException, TypeError, ValueError, AttributeError) as error:
-        reason = "datetime must be a time or an interval of RFC 3339, such as 2024-01-01T00:00:00Z/.."
-        raise InvalidInput(reason) from error
 
 
 def _check_box_form(box: Any) -> None:

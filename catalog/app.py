@@ -26,6 +26,7 @@ from terralab.catalog.item_page import item_page_router
 from terralab.catalog.lab_metrics import LabMetrics
 from terralab.catalog.landing import landing_router
 from terralab.catalog.lineage_api import lineage_router
+from terralab.catalog.matching_api import matching_router
 from terralab.catalog.metrics import RequestMetrics
 from terralab.catalog.metrics_api import metrics_router
 from terralab.catalog.pages import icon, stylesheet
@@ -79,6 +80,7 @@ def create_app(settings: Settings | None = None, mounts: Mapping[str, FastAPI] |
     app.include_router(landing_router(workspace, TILES in parts))
     app.include_router(item_page_router(workspace, TILES in parts))
     app.include_router(lineage_router(workspace))
+    app.include_router(matching_router(workspace))
     access = FileAccess(workspace.catalog, workspace.views.collections)
     app.include_router(files_router(workspace.store, access, workspace.signer))
     app.include_router(uploads_router(workspace))

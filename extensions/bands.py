@@ -49,6 +49,7 @@ SENTINEL_2 = (
 SENTINEL_1 = (Band("VV", None, None, None, 10, "VV"), Band("VH", None, None, None, 10, "VH"))
 
 BY_NAME = {band.name: band for band in (*SENTINEL_2, *SENTINEL_1)}
+COMMON_NAMES = frozenset(str(band.common_name) for band in SENTINEL_2)
 _BY_ALIAS = {
     **{str(band.common_name): band.name for band in SENTINEL_2},
     **{band.terratorch.lower(): band.name for band in (*SENTINEL_2, *SENTINEL_1)},

@@ -110,6 +110,37 @@ def show(
     print_table((item["id"], ""), rows)
 
 
+@app.command("match")
+def match_models(
+    item: Annotated[
+        str | None, typer.Argument(help="What to look at: `<collection>/<item>`.", show_default=False)
+    ] = None,
+    bands: Annotated[
+        str | None, typer.Option(help="In place of an item: names of bands, with commas.", show_default=False)
+    ] = None,
+    sensor: Annotated[str | None, typer.Option(help="Such as `sentinel-2`.", show_default="the item's")] = None,
+    gsd: Annotated[float | None, typer.Option(help="Size of a pixel, metres.", show_default="the item's")] = None,
+    task: Annotated[str | None, typer.Option(help="Such as `semantic-segmentation`.", show_default="any")] = None,
+    limit: Annotated[int, typer.Option(help="At most so many.")] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """List the models that can look at an item or at bands, best first, and why."""
+    from terralab.catalog.matching import described, models_for, offer_of
+    from terralab.catalog.readable import EVERYTHING
+    from terralab.catalog.workspace import Workspace
+
+    workspace = Workspace()
+    names = split_names(bands) if bands else None
+    offer = offer_of(workspace, EVERYTHING, item, names, gsd, sensor, None)
+    found = models_for(workspace, EVERYTHING, offer, task, limit)
+    if as_json:
+        print_json([described(one) for one in found.fit])
+        return
+    rows = [(one.name, f"{one.match.score:.2f}", "; ".join(one.match.reasons)) for one in found.fit]
+    rows += [(one.name, "–", "; ".join(one.match.reasons)) for one in found.unfit]
+    print_table(("model", "score", "why"), rows)
+
+
 def _metrics(item: dict[str, Any]) -> list[str]:
     metrics = item["properties"].get("lab:metrics", {})
     return [f"{metrics[name]:.3f}" if name in metrics else "" for name in _SHOWN_METRICS]
