@@ -15,15 +15,15 @@ from terralab.catalog.workspace import Workspace
 _HEADERS = {"Cache-Control": "no-store"}
 
 
-def health_router(workspace: Workspace, stac: ASGIApp) -> APIRouter:
+def health_router(workspace: Workspace, web: ASGIApp) -> APIRouter:
     """Return the routes `/livez` and `/readyz`.
 
     Args:
         workspace: the lab.
-        stac: its STAC API, for a real search.
+        web: what answers its searches, for a real one.
     """
     router = APIRouter(tags=["health"], dependencies=[Depends(Public)])
-    readiness = Readiness(checks_of(lambda: workspace.catalog, lambda: workspace.store, stac))
+    readiness = Readiness(checks_of(lambda: workspace.catalog, lambda: workspace.store, web))
 
     @router.get("/livez")
     async def livez() -> dict[str, str]:

@@ -13,7 +13,6 @@ from typing import Any, Literal
 import httpx
 from starlette.types import ASGIApp
 
-from terralab.catalog.addresses import Mounted
 from terralab.catalog.database import Catalog
 from terralab.catalog.errors import AssetCorrupt, LabError, ServiceUnavailable
 from terralab.catalog.migration import PGSTAC_VERSION, check_installed
@@ -74,17 +73,17 @@ class Readiness:
             return Part("failed", 1000 * self._longest, f"did not answer within {self._longest:g} s")
 
 
-def checks_of(catalog: Callable[[], Catalog], store: Callable[[], Store], stac: ASGIApp) -> dict[str, Check]:
+def checks_of(catalog: Callable[[], Catalog], store: Callable[[], Store], web: ASGIApp) -> dict[str, Check]:
     """Return the checks of a lab's web process.
 
     Args:
         catalog: opens the catalog.
         store: opens the asset store.
-        stac: the STAC API, whose lifespan runs.
+        web: what answers searches at `/stac/search`, and is running.
     """
 
     async def search() -> Mapping[str, Any]:
-        return await _search(stac)
+        return await _search(web)
 
     async def database() -> Mapping[str, Any]:
         return await asyncio.to_thread(lambda: _database(catalog()))
@@ -104,11 +103,11 @@ async def _asked(check: Check) -> Part:
     return Part("degraded" if details.pop("degraded", False) else "ok", _ms_since(started), details=details)
 
 
-async def _search(stac: ASGIApp) -> Mapping[str, Any]:
-    """Search as a user does, through the whole STAC API."""
-    transport = httpx.ASGITransport(app=Mounted(stac), raise_app_exceptions=False)
+async def _search(web: ASGIApp) -> Mapping[str, Any]:
+    """Search as a user does."""
+    transport = httpx.ASGITransport(app=web, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://readiness") as client:
-        answer = await client.get("/search", params={"limit": 1})
+        answer = await client.get("/stac/search", params={"limit": 1})
     if answer.status_code != httpx.codes.OK:
         reason = answer.json().get("detail") if "json" in answer.headers.get("content-type", "") else answer.text
         raise ServiceUnavailable(f"a search was answered with status {answer.status_code}: {reason}")

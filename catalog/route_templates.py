@@ -10,8 +10,8 @@ from starlette.types import Scope
 
 NONE = "(none)"
 """Template of what no route answered."""
-# Reads that are answered before the STAC API looks at its own routes (`fast_reads`), which have these templates.
-_FAST = re.compile(r"^(?:(/search)|(/collections)/[^/]+(/items)(/[^/]+)?)$")
+# Reads that are answered before anybody looks at the routes (`fast_reads`), and the templates of those routes.
+_FAST = re.compile(r"^/stac(?:(/search)|(/collections)/[^/]+(/items)(/[^/]+)?)$")
 
 
 def route_template(scope: Scope, root: str) -> str:
@@ -25,7 +25,7 @@ def route_template(scope: Scope, root: str) -> str:
     path = getattr(scope.get("route"), "path", None)
     if isinstance(path, str):
         return mounted + path
-    if mounted == "/stac" and (found := _FAST.match(scope["path"][len(root) + len(mounted) :])):
+    if found := _FAST.match(scope["path"].removeprefix(root)):
         search, collections, items, item = found.groups()
-        return mounted + (search or f"{collections}/{{collection_id}}{items}{'/{item_id}' if item else ''}")
+        return "/stac" + (search or f"{collections}/{{collection_id}}{items}{'/{item_id}' if item else ''}")
     return f"{mounted}/{NONE}" if mounted else NONE
