@@ -83,8 +83,9 @@ def known_secrets(settings: Settings) -> Iterator[str]:
     for name in (TOKEN, SIGNING_KEY):
         if (secret := read_secret(settings.secrets_folder, name)) is not None:
             yield secret
-    if settings.store.s3_secret_key:
-        yield settings.store.s3_secret_key
+    for given in (settings.store.s3_secret_key, settings.client.token):
+        if given:
+            yield given
     try:
         password = urlsplit(settings.database_url).password
     except ServiceUnavailable:

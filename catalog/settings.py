@@ -69,6 +69,17 @@ class WebSettings(BaseSettings):
         return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
 
 
+class ClientSettings(BaseSettings):
+    """Which lab the Python client talks to."""
+
+    model_config = SettingsConfigDict(env_prefix="TERRALAB_", extra="ignore")
+
+    url: str | None = Field(default=None, description="Address of the lab; by default the one of this machine.")
+    token: str | None = Field(
+        default=None, description="API key or other token; by default the one that `terralab up` made.", repr=False
+    )
+
+
 class ApiSettings(BaseSettings):
     """Limits of the STAC API."""
 
@@ -207,6 +218,7 @@ class Settings:
         self.lab = HomeSettings()
         self.database = DatabaseSettings()
         self.web = WebSettings()
+        self.client = ClientSettings()
         self.api = ApiSettings()
         self.access = AccessSettings()
         self.store = StoreSettings()
@@ -279,6 +291,7 @@ SETTINGS_CLASSES = (
     HomeSettings,
     DatabaseSettings,
     WebSettings,
+    ClientSettings,
     ApiSettings,
     AccessSettings,
     StoreSettings,

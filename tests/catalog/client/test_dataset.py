@@ -1,0 +1,66 @@
+from pathlib import Path
+
+import pytest
+
+from terralab.catalog import Lab
+from terralab.catalog.errors import AssetCorrupt, InvalidInput, UnknownName
+from terralab.catalog.workspace import Workspace
+
+
+def test_versions_are_in_order(lab: Lab) -> None:
+    dataset = lab.dataset("flood")
+    assert dataset.versions == ["1.0.0", "1.9.0", "1.10.0"]
+    assert dataset.version().id == "flood-v1-10-0"
+    assert dataset.version("v1.9.0").id == "flood-v1-9-0"
+    with pytest.raises(UnknownName, match=r"1\.9\.0"):
+        dataset.version("1.8.0")
+    with pytest.raises(UnknownName, match="none"):
+        lab.dataset("none").version()
+
+
+def test_chips_by_split(lab: Lab) -> None:
+    dataset = lab.dataset("flood")
+    assert dataset.items().matched() == 4
+    assert {item.id for item in dataset.items("train")} == {"chip-0000", "chip-0001"}
+    assert list(dataset.to_geodataframe("test")["id"]) == ["chip-0003"]
+    with pytest.raises(InvalidInput, match="train, validate, test"):
+        dataset.items("val")
+
+
+def test_files_are_fetched_once_and_checked(lab: Lab, filled: Workspace, tmp_path: Path) -> None:
+    dataset = lab.dataset("flood")
+    files = dataset.download(tmp_path / "flood", "train")
+    assert [path.relative_to(tmp_path / "flood").as_posix() for path in files] == [
+        "images/chip-0000.tif",
+        "images/chip-0001.tif",
+        "masks/chip-0000.tif",
+        "masks/chip-0001.tif",
+    ]
+    assert len(dataset.download(tmp_path / "flood")) == 8
+    times = {path: path.stat().st_mtime_ns for path in files}
+    files[0].write_bytes(b"damaged")
+    dataset.download(tmp_path / "flood", "train")
+    assert files[0].stat().st_size > 100
+    assert {path: path.stat().st_mtime_ns for path in files[1:]} == {path: times[path] for path in files[1:]}
+    assert not list((tmp_path / "flood").rglob(".*"))
+
+
+def test_bytes_that_are_damaged_in_the_lab_are_no_data(lab: Lab, filled: Workspace, tmp_path: Path) -> None:
+    name = lab.dataset("flood").manifest()["files"][0]["md5"]
+    stored = filled.store.folder / "files" / "md5" / name[:2] / name[2:]
+    content = stored.read_bytes()
+    stored.chmod(0o644)
+    stored.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(AssetCorrupt, match="MD5"):
+        lab.dataset("flood").download(tmp_path / "flood", "train")
+    assert not [path for path in (tmp_path / "flood").rglob("*") if path.is_file()]
+
+
+@pytest.mark.torch
+def test_a_split_becomes_a_torch_dataset(lab: Lab, tmp_path: Path) -> None:
+    chips = lab.dataset("flood").to_torch("train", tmp_path / "flood")
+    batch = chips[[0, 1]]
+    assert tuple(batch["image"].shape) == (2, 4, 64, 64)
+    assert tuple(batch["mask"].shape) == (2, 64, 64)
+    assert set(batch["mask"].unique().tolist()) <= {0, 1, 255}
+    assert batch["image"].mean().abs() < 10
