@@ -1,6 +1,7 @@
 """Extents of collections, kept up to date by what is written, without reading what is there.
 
-pgstac can do it too, by reading a whole partition after every write.
+pgstac can do it too, by reading a whole partition after every write. An extent covers the items that everybody sees who
+sees the collection: it would tell strangers where and when private items are.
 """
 
 from collections.abc import Sequence
@@ -10,13 +11,20 @@ from typing import Any
 import orjson
 import psycopg
 
-from terralab.catalog.read_model import ItemRow
+from terralab.catalog.access.policy import OWNER_PROP, PROJECT_PROP, PUBLIC, VISIBILITY_PROP
+from terralab.catalog.read_model import FIELDS, ItemRow
 from terralab.extensions.item import format_time, parse_time
 
 _COMPUTED = """
     SELECT ST_XMin(e), ST_YMin(e), ST_XMax(e), ST_YMax(e), first, last FROM (
-        SELECT ST_Extent(geometry) AS e, min(datetime) AS first, max(end_datetime) AS last
-        FROM items WHERE collection = %s) AS extents"""
+        SELECT ST_Extent(i.geometry) AS e, min(i.datetime) AS first, max(i.end_datetime) AS last
+        FROM items i JOIN collections c ON c.id = i.collection WHERE c.id = %s AND {covered}) AS extents"""
+# The item is public, or guarded as its collection is.
+_COVERED = """
+    (coalesce(i.content->'properties'->>'lab:visibility', 'public') = 'public' OR
+     (i.content->'properties'->>'lab:visibility', i.content->'properties'->>'lab:owner',
+      i.content->'properties'->>'lab:project') IS NOT DISTINCT FROM
+     (c.content->>'lab:visibility', c.content->>'lab:owner', c.content->>'lab:project'))"""
 _AT_THE_EDGE = """
     SELECT DISTINCT c.id FROM unnest(%s::text[], %s::text[]) AS w (collection, id)
     JOIN items i ON i.collection = w.collection AND i.id = w.id
@@ -29,15 +37,21 @@ _AT_THE_EDGE = """
        OR i.datetime <= (e.times->>0)::timestamptz OR i.end_datetime >= (e.times->>1)::timestamptz"""
 _STORED = "SELECT content->'extent' FROM collections WHERE id = %s"
 _LOCKED = "SELECT content->'extent' FROM collections WHERE id = %s FOR NO KEY UPDATE"
+_COLLECTION_GUARD = """
+    SELECT content->>'lab:visibility', content->>'lab:owner', content->>'lab:project' FROM collections WHERE id = %s"""
 _SET = "UPDATE collections SET content = jsonb_set(content, '{extent}', %s::jsonb) WHERE id = %s"
+_GUARD_PLACES = [list(FIELDS).index(name) for name in (VISIBILITY_PROP, OWNER_PROP, PROJECT_PROP)]
 
 
 def widen_extents(connection: psycopg.Connection[Any], rows: Sequence[ItemRow]) -> None:
-    """Widen the extents of the rows' collections so that they cover the rows."""
+    """Widen the extents of the rows' collections so that they cover the rows that everybody sees."""
     by_collection: dict[str, list[ItemRow]] = {}
     for row in rows:
         by_collection.setdefault(row.collection, []).append(row)
-    for collection, members in sorted(by_collection.items()):
+    for collection, written in sorted(by_collection.items()):
+        members = _covered(connection, collection, written)
+        if not members:
+            continue
         box = [
             min(row.bounds[0] for row in members),
             min(row.bounds[1] for row in members),
@@ -61,15 +75,15 @@ def items_at_the_edge(connection: psycopg.Connection[Any], keys: Sequence[tuple[
 
 
 def recompute_extent(connection: psycopg.Connection[Any], collection: str) -> None:
-    """Set a collection's extent to that of its items; one without items keeps what it has."""
+    """Set a collection's extent to that of its items; one that covers none keeps what it has."""
     found = computed_extent(connection, collection)
     if found is not None:
         connection.execute(_SET, (_json(found), collection))
 
 
 def computed_extent(connection: psycopg.Connection[Any], collection: str) -> dict[str, Any] | None:
-    """Return the extent of a collection's items, by reading them; None where it has none."""
-    row = connection.execute(_COMPUTED, (collection,)).fetchone()
+    """Return the extent of the items that everybody sees, by reading them; None where there are none."""
+    row = connection.execute(_COMPUTED.format(covered=_COVERED), (collection,)).fetchone()
     if row is None or row[4] is None:
         return None
     return extent([float(number) for number in row[:4]], row[4], row[5])
@@ -99,6 +113,18 @@ def union_of_extents(stored: dict[str, Any], new: dict[str, Any]) -> dict[str, A
         "spatial": {**stored["spatial"], "bbox": [boxes[0] if box == first else box, *boxes[1:]]},
         "temporal": {**stored["temporal"], "interval": [interval, *stored["temporal"]["interval"][1:]]},
     }
+
+
+def _covered(connection: psycopg.Connection[Any], collection: str, rows: list[ItemRow]) -> list[ItemRow]:
+    """Return the rows that everybody sees who sees their collection: public ones, and those guarded as it is."""
+    if all(_guard(row)[0] in (None, PUBLIC) for row in rows):
+        return rows
+    around = connection.execute(_COLLECTION_GUARD, (collection,)).fetchone()
+    return [row for row in rows if _guard(row)[0] in (None, PUBLIC) or _guard(row) == around]
+
+
+def _guard(row: ItemRow) -> tuple[str | float | None, ...]:
+    return tuple(row.columns[place] for place in _GUARD_PLACES)
 
 
 def _union_of_intervals(stored: Sequence[str | None], new: Sequence[str | None]) -> list[str | None]:
