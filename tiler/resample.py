@@ -77,7 +77,8 @@ def read_target(
     places = np.where(inside, (rows - top) * width + (columns - left), 0)
     read = dataset.read(indexes, window=window, out_shape=(len(indexes), *size))
     nearest = np.take(read.reshape(len(indexes), -1), places, axis=1)
-    mask = ~inside[None] | _without_data(dataset, nearest, indexes, nodata, window, size, places)
+    absent = ~inside[None] | _without_data(dataset, nearest, indexes, nodata, window, size, places)
+    mask = np.broadcast_to(absent, nearest.shape).copy()  # numpy takes no mask of one band for several
     if method == "nearest":
         return np.ma.MaskedArray(nearest, mask)
     return np.ma.MaskedArray(_warped(read, dataset, window, target, nodata, method), mask)

@@ -75,6 +75,18 @@ def test_true_colour_is_stretched_by_the_preset_and_nodata_is_transparent(lab) -
     assert (found[:, 9:, 3] == 255).all()
 
 
+def test_several_bands_without_a_nodata_value(lab) -> None:
+    """Every pixel is valid, and outside the raster the picture is transparent."""
+    image = lab.store_cog(lab.scene_raster(seed=5)[:, :300, :300], lab.UTM, None, "valid.tif")
+    item = {**lab.scene, "id": "valid", "assets": {"image": {**lab.scene["assets"]["image"], "href": image.href}}}
+    item["assets"]["image"] |= {"file:size": image.size, "file:checksum": image.checksum}
+    lab.workspace.catalog.write([], [item])
+    path = lab.SCENE.replace("scene-1", "valid")
+    tile = lab.centre(path, 12)
+    alpha = lab.picture(f"{path}/WebMercatorQuad/12/{tile.x}/{tile.y}.png")[..., 3]
+    assert set(np.unique(alpha)) == {0, 255}
+
+
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_scale_makes_larger_tiles(lab, scale: int) -> None:
     tile = lab.centre(lab.SCENE, 13)
