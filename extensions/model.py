@@ -165,7 +165,6 @@ def model_item(
         "mlm:batch_size_suggestion": description.batch_size,
         "mlm:accelerator": "amd64",
         "mlm:accelerator_constrained": False,
-        "mlm:hyperparameters": description.hyperparameters,
         "mlm:input": [model_input.to_mlm()],
         "mlm:output": [output],
         "bands": bands,
@@ -175,7 +174,7 @@ def model_item(
         BASELINE_PROP: baseline,
         SEED_PROP: seed,
         ALIASES_PROP: list(aliases),
-        **known({GIT_SHA_PROP: git_sha}),
+        **known({GIT_SHA_PROP: git_sha, "mlm:hyperparameters": description.hyperparameters or None}),
     }
     frame.assets = {
         WEIGHTS_ASSET: asset(

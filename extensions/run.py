@@ -71,7 +71,9 @@ class RunRecord:
 
     def to_item(self) -> dict[str, Any]:
         """Return the run as an item of the `runs` collection."""
-        frame = ItemFrame(self.id, RUNS_COLLECTION, self.footprint, ["processing", "file", SCHEMA_URI])
+        # The processing extension may be declared only with one of its fields.
+        extensions = [*(["processing"] if self.software else []), "file", SCHEMA_URI]
+        frame = ItemFrame(self.id, RUNS_COLLECTION, self.footprint, extensions)
         fields = {
             KIND_PROP: Kind.RUN,
             RUN_TYPE_PROP: self.run_type,
@@ -79,7 +81,7 @@ class RunRecord:
             STARTED_PROP: format_time(self.started),
             FINISHED_PROP: format_time(self.finished) if self.finished else None,
             PARAMS_PROP: self.params,
-            "processing:software": self.software,
+            "processing:software": self.software or None,
             FLOW_RUN_PROP: self.flow_run,
             SEED_PROP: self.seed,
             METRICS_PROP: self.metrics or None,

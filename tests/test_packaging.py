@@ -10,9 +10,10 @@ ROOMS = ("catalog", "datasets", "extensions", "flows", "infra", "tiler")
 def test_every_python_folder_is_declared() -> None:
     """Editable installs find undeclared subpackages; wheels silently drop them."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    declared = set(project["tool"]["setuptools"]["packages"])
+    setuptools = project["tool"]["setuptools"]
+    declared = {setuptools["package-dir"][package] for package in setuptools["packages"]}
     found = {
-        "terralab." + ".".join(path.parent.relative_to(ROOT).parts)
+        path.parent.relative_to(ROOT).as_posix()
         for room in ROOMS
         for path in (ROOT / room).rglob("*.py")
         if "typing" not in path.parts
