@@ -8,6 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.benchmarks.catalog.bench_aggregation import run_aggregation
+from tests.benchmarks.catalog.bench_ingest import run_ingest
+from tests.benchmarks.catalog.bench_lineage import run_lineage
+from tests.benchmarks.catalog.bench_policy import run_policy
 from tests.benchmarks.catalog.bench_search import run_gate, run_search
 from tests.benchmarks.catalog.cluster import running
 from tests.benchmarks.catalog.context import Context
@@ -17,7 +21,12 @@ from tests.benchmarks.catalog.machine import describe, load_average
 from tests.benchmarks.catalog.queries import REQUESTS
 from tests.benchmarks.catalog.report import write_report
 
-PARTS: dict[str, Callable[[Context], dict[str, Any]]] = {}
+PARTS: dict[str, Callable[[Context], dict[str, Any]]] = {
+    "ingest": run_ingest,
+    "policy": run_policy,
+    "aggregation": run_aggregation,
+    "lineage": run_lineage,
+}
 _LOG = logging.getLogger("benchmark")
 
 

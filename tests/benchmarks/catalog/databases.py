@@ -36,7 +36,7 @@ def prepare(
     """
     names = {system: f"{system}_{files.sha256[:12]}" for system in systems}
     makers: dict[str, Callable[[str], object]] = {
-        OURS: lambda name: load_ours(create_ours(cluster, name), files),
+        OURS: lambda name: load_ours(create_ours(cluster, name), files.collections, files.items),
         STOCK: lambda name: load_stock(create_stock(cluster, name), files),
         TUNED: lambda name: tune(cluster, names[STOCK], name),
     }
@@ -58,7 +58,7 @@ def prepare_gate(cluster: Cluster, files: CorpusFiles) -> dict[str, str]:
 
     names = {OURS: "ours_gate", STOCK: "stock_gate"}
     makers: dict[str, Callable[[str], object]] = {
-        OURS: lambda name: load_ours(create_ours(cluster, name), files),
+        OURS: lambda name: load_ours(create_ours(cluster, name), files.collections, files.items),
         STOCK: make_stock,
     }
     return _made(cluster, names, makers, files.count, False)
@@ -140,12 +140,12 @@ def create_ours(cluster: Cluster, name: str) -> str:
     return url
 
 
-def load_ours(url: str, files: CorpusFiles) -> None:
+def load_ours(url: str, collections: Path, items: Path) -> None:
     """Load a corpus into the lab's catalog."""
     catalog = Catalog(url)
-    catalog.write(list(read_lines(files.collections)), [])
+    catalog.write(list(read_lines(collections)), [])
     batch = []
-    for item in read_lines(files.items):
+    for item in read_lines(items):
         batch.append(item)
         if len(batch) == _BATCH:
             catalog.write([], batch)

@@ -8,9 +8,9 @@ from tests.benchmarks.catalog.corpus_chips import VERSIONS
 from tests.benchmarks.catalog.corpus_places import CHIPS, PREDICTIONS, SCENES
 from tests.benchmarks.catalog.corpus_predictions import MODELS
 from tests.benchmarks.catalog.corpus_variants import ODD, RANGES, TIES
-from tests.benchmarks.catalog.queries import Query, box, compare, polygon
+from tests.benchmarks.catalog.queries import Query, across_180, box, compare, polygon
 
-COUNT = 300
+COUNT = 250
 _HOMES = (SCENES, CHIPS, PREDICTIONS, TIES, RANGES, ODD, "models", "nothing")
 _SORTS = ("datetime", "id", "collection", "eo:cloud_cover", "properties.datetime", "lab:valid_share", "mlm:name", "gsd")
 _NUMBERS = {"eo:cloud_cover": 100.0, "lab:valid_share": 1.0, "lab:metrics.iou": 1.0, "gsd": 20.0}
@@ -42,8 +42,11 @@ def mixed(random: Random) -> Iterator[Query]:
         if "filter" in body:
             body["filter-lang"] = "cql2-json"
         walks = index % 3 == 0 and "fields" not in body
-        body["limit"] = random.choice([80, 150, 400]) if walks else random.choice([1, 5, 30, 100])
-        yield Query("POST", "/search", body, compare="walk" if walks else "features")
+        if walks:
+            body.setdefault("collections", _collections(random))
+        body["limit"] = random.choice([40, 90, 250]) if walks else random.choice([1, 5, 30, 100])
+        other = across_180(body["bbox"]) if "bbox" in body and body["bbox"][0] > body["bbox"][2] else {}
+        yield Query("POST", "/search", body, stock_body=other, compare="walk" if walks else "features")
 
 
 def _collections(random: Random) -> list[str]:

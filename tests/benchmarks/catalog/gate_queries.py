@@ -12,7 +12,7 @@ from tests.benchmarks.catalog.corpus_places import CHIPS, PREDICTIONS, SCENES
 from tests.benchmarks.catalog.corpus_predictions import MODELS
 from tests.benchmarks.catalog.corpus_variants import HOT_BOX, ODD, RANGES, TIED_TIMES, TIES
 from tests.benchmarks.catalog.gate_mixed import mixed
-from tests.benchmarks.catalog.queries import Query, both, box, compare, polygon, search
+from tests.benchmarks.catalog.queries import Query, across_180, both, box, compare, polygon, search, square
 
 _COUNTED = {"conf": {"context": "on"}}  # stock counts only where it is told to
 
@@ -56,14 +56,16 @@ def _places(random: Random) -> Iterator[Query]:
     yield search(bbox=[-180, -90, 180, 90], limit=30)
     yield search(bbox=[-180, -90, -100, 180, 90, 9000], limit=30)
     yield search(bbox=list(HOT_BOX), limit=100)
+    for edges in ([170.0, -40.0, -170.0, 40.0], [10.0, -60.0, -10.0, 60.0]):
+        yield Query("POST", "/search", {"bbox": edges, "limit": 30}, stock_body=across_180(edges))
     yield search(collections=[ODD], intersects={"type": "Point", "coordinates": [6.0, 45.125]}, limit=10)
     yield search(intersects={"type": "LineString", "coordinates": [[-10, -12], [40, 46]]}, limit=40)
     yield search(intersects={"type": "MultiPoint", "coordinates": [[15, 45], [6, 45.125], [0, 0]]}, limit=40)
-    halves = [_square(178, -30, 180, 30), _square(-180, -30, -178, 30)]
+    halves = [square(178, -30, 180, 30), square(-180, -30, -178, 30)]
     yield search(intersects={"type": "MultiPolygon", "coordinates": halves}, limit=40)
-    ring = [_square(0, 30, 40, 60)[0], _square(10, 40, 20, 50)[0][::-1]]
+    ring = [square(0, 30, 40, 60)[0], square(10, 40, 20, 50)[0][::-1]]
     yield search(collections=[SCENES], intersects={"type": "Polygon", "coordinates": ring}, limit=100)
-    parts = [{"type": "Point", "coordinates": [15, 45]}, {"type": "Polygon", "coordinates": _square(0, 0, 5, 5)}]
+    parts = [{"type": "Point", "coordinates": [15, 45]}, {"type": "Polygon", "coordinates": square(0, 0, 5, 5)}]
     yield search(intersects={"type": "GeometryCollection", "geometries": parts}, limit=40)
 
 
@@ -298,7 +300,3 @@ def _queries(_random: Random) -> Iterator[Query]:
     yield search(query={"ml-aoi:split": {"neq": "train"}}, limit=20, collections=[CHIPS])
     text = orjson.dumps({"eo:cloud_cover": {"lt": 3}}).decode()
     yield Query("GET", "/search?" + urlencode({"query": text, "limit": 10}))
-
-
-def _square(west: float, south: float, east: float, north: float) -> list[list[list[float]]]:
-    return [[[west, south], [east, south], [east, north], [west, north], [west, south]]]

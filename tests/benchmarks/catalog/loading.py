@@ -38,3 +38,19 @@ def _stock(mode: str, database: str, collections: Path, items: Path) -> Callable
             loader.load_items(str(items), method)
 
     return load
+
+
+def _ours(mode: str, database: str, collections: Path, items: Path) -> Callable[[], None]:
+    """Return what `terralab catalog load` does, validation included; a second load is the same one."""
+    from tests.benchmarks.catalog.databases import load_ours
+
+    def load() -> None:
+        load_ours(database, collections, items)
+
+    return load
+
+
+_LOADERS = {"stock": _stock, "ours": _ours}
+
+if __name__ == "__main__":
+    main()

@@ -24,7 +24,7 @@ class Query:
         method: GET or POST.
         path: with the query string, such as `/search?limit=1`.
         body: what is sent as JSON.
-        stock_body: further members that stock alone needs to answer in the same way.
+        stock_body: members that stock alone is given, so that it answers in the same way; None takes one away.
         compare: what the gate compares: `features` (with their order), `walk` (all pages) or `matched` (and the count).
     """
 
@@ -38,7 +38,8 @@ class Query:
         """Return the bytes of the body, None where there is none."""
         if self.body is None:
             return None
-        return orjson.dumps({**self.body, **(self.stock_body if stock else {})})
+        body = {**self.body, **(self.stock_body if stock else {})}
+        return orjson.dumps({name: value for name, value in body.items() if value is not None})
 
     def __str__(self) -> str:
         return f"{self.method} {self.path} {orjson.dumps(self.body).decode() if self.body is not None else ''}".strip()
@@ -88,6 +89,18 @@ def polygon(random: Random, side: float) -> dict[str, Any]:
         [west, south],
     ]
     return {"type": "Polygon", "coordinates": [[[round(x, 5), round(max(-89.0, y), 5)] for x, y in ring]]}
+
+
+def square(west: float, south: float, east: float, north: float) -> list[list[list[float]]]:
+    """Return the coordinates of a polygon that is a box."""
+    return [[[west, south], [east, south], [east, north], [west, north], [west, south]]]
+
+
+def across_180(box: list[float]) -> dict[str, Any]:
+    """Return what stock is asked in place of a box across longitude 180: it would search the rest of the world."""
+    west, south, east, north = box
+    halves = [square(west, south, 180, north), square(-180, south, east, north)]
+    return {"bbox": None, "intersects": {"type": "MultiPolygon", "coordinates": halves}}
 
 
 def _latest(random: Random, _count: int) -> Query:

@@ -81,7 +81,7 @@ def serving(system: str, cluster: Cluster, database: str, folder: Path, **enviro
     """
     port = free_port()
     command = [*_COMMANDS[system], "--factory", "--host", "127.0.0.1", "--port", str(port), *_FAST, "--no-access-log"]
-    variables = {**_clean_environment(), **_environment(system, cluster, database, folder), **environment}
+    variables = {**clean_environment(), **_environment(system, cluster, database, folder), **environment}
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / f"{system}.log"
     with log.open("wb") as output:
@@ -129,7 +129,7 @@ def _environment(system: str, cluster: Cluster, database: str, folder: Path) -> 
     return {**stock, "USE_API_HYDRATE": "TRUE"} if system == TUNED else stock
 
 
-def _clean_environment() -> dict[str, str]:
+def clean_environment() -> dict[str, str]:
     """Return our environment without the settings of any lab or database."""
     root = str(Path(__file__).parents[3])
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("TERRALAB_", "PG", "POSTGRES_"))}
