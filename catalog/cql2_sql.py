@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
+from geojson_pydantic.geometries import parse_geometry_obj
 
 from terralab.catalog.read_model import FIELDS, NUMBER, TEXT
 from terralab.catalog.times import parse_instant
@@ -79,8 +80,10 @@ def intersects(geometry: Any, parameters: Parameters) -> str:
     Raises:
         NotCompiled: it is none.
     """
-    if not isinstance(geometry, Mapping) or "type" not in geometry:
-        raise NotCompiled("not a geometry")
+    try:
+        parse_geometry_obj(geometry)  # PostGIS would take an open ring, and text for a number
+    except (ValueError, TypeError) as error:
+        raise NotCompiled("not a geometry") from error
     return f"ST_Intersects(geometry, ST_GeomFromGeoJSON({parameters.add(orjson.dumps(geometry).decode(), '::text')}))"
 
 

@@ -18,7 +18,7 @@ from cql2 import Expr
 from fastapi import FastAPI, Request
 from stac_fastapi.pgstac.db import con_init
 
-from terralab.catalog.errors import InvalidInput, ServiceUnavailable
+from terralab.catalog.errors import InvalidInput, ServiceUnavailable, UnsupportedMedia
 from terralab.catalog.settings import ApiSettings
 
 MAX_BODY_BYTES = 1 << 20
@@ -194,9 +194,10 @@ async def check_body(request: Request) -> None:
 
     Raises:
         InvalidInput: it is.
+        UnsupportedMedia: it is not sent as JSON.
     """
     if "json" not in request.headers.get("content-type", ""):
-        raise InvalidInput("send the search as JSON, with Content-Type: application/json")
+        raise UnsupportedMedia("send the search as JSON, with Content-Type: application/json")
     try:
         body = json.loads(await request.body(), parse_constant=_refuse_number, parse_float=_finite)
     except (ValueError, RecursionError) as error:

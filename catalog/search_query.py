@@ -38,7 +38,7 @@ def _value(name: str, text: str, language: str) -> Any:
         if name in _TEXTS:
             return text
         if name == "limit":
-            return int(text) if text.isascii() and text.isdigit() else None
+            return _limit(text)
         if name == "bbox":
             return [float(number) for number in text.split(",")]
         if name == "sortby":
@@ -52,6 +52,12 @@ def _value(name: str, text: str, language: str) -> Any:
     except ValueError as error:
         raise NotCompiled(name) from error
     raise NotCompiled(name)
+
+
+def _limit(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise NotCompiled("limit")
+    return int(text)
 
 
 def _sort_entry(text: str) -> dict[str, str]:
