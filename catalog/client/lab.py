@@ -5,18 +5,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
-from weakref import WeakKeyDictionary
 
 import pystac
 from pystac_client import Client
 
 from terralab.catalog.access.secret_files import TOKEN, read_secret
 from terralab.catalog.client.dataset import Dataset
-from terralab.catalog.client.documents import Document, Files, batches, document_of, item_path, name_of, with_files
+from terralab.catalog.client.documents import Document, document_of, item_path, name_of
+from terralab.catalog.client.matches import Matches, matches_of
 from terralab.catalog.client.search import Search
 from terralab.catalog.client.stac_io import LabStacIO, TextItemSearch
 from terralab.catalog.client.transport import Transport
-from terralab.catalog.errors import ConditionMissing, InvalidInput
+from terralab.catalog.client.writing import Writing
 from terralab.catalog.settings import Settings
 from terralab.extensions.schema_store import SchemaStore
 from terralab.extensions.validation import Problem, check
@@ -25,11 +25,8 @@ if TYPE_CHECKING:
     from terralab.catalog.client.provenance import Provenance
     from terralab.catalog.lineage_walk import Direction
 
-ANY = "*"
-"""`if_match` of a change that overwrites whatever is there."""
 
-
-class Lab:
+class Lab(Writing):
     """A lab.
 
     Args:
@@ -42,10 +39,7 @@ class Lab:
         settings = Settings()
         self.url = (url or settings.client.url or settings.web.url).rstrip("/")
         self._settings = settings
-        self._transport = Transport(self.url, token or settings.client.token or _local_token(settings, self.url))
-        # What was seen of an item belongs to the object that the caller holds, not to the item's name: an older object
-        # must not be written with the tag of a newer read.
-        self._etags: WeakKeyDictionary[pystac.Item, str] = WeakKeyDictionary()
+        super().__init__(Transport(self.url, token or settings.client.token or _local_token(settings, self.url)))
 
     def __enter__(self) -> Self:
         return self
@@ -152,6 +146,61 @@ class Lab:
         query = {"direction": direction, "depth": depth}
         return Provenance.of_document(self._transport.json("GET", f"/lineage/{collection}/{name}", query=query))
 
+    def models_for(
+        self,
+        item: Document | str | None = None,
+        *,
+        bands: Sequence[str] | None = None,
+        sensor: str | None = None,
+        gsd: float | None = None,
+        task: str | None = None,
+        bbox: Sequence[float] | None = None,
+        limit: int = 10,
+    ) -> Matches:
+        """Return the models that can look at an item, or at data with the given bands.
+
+        Args:
+            item: the item, or `collection/item`; or
+            bands: names of the bands.
+            sensor: such as `sentinel-2`; in place of the item's.
+            gsd: size of the pixels, metres; in place of the item's.
+            task: that the models must do, such as `semantic-segmentation`.
+            bbox: where the data lies, west, south, east, north; in place of the item's.
+            limit: at most so many.
+        """
+        query = {
+            "item": None if item is None else "/".join(name_of(item)),
+            "bands": _joined(bands),
+            "sensor": sensor,
+            "gsd": gsd,
+            "task": task,
+            "bbox": _joined(bbox),
+            "limit": limit,
+        }
+        return matches_of(self._transport.json("GET", "/models/matching", query=query))
+
+    def items_for(
+        self,
+        model: Document | str,
+        *,
+        collections: Sequence[str] | None = None,
+        bbox: Sequence[float] | None = None,
+        datetime: str | None = None,
+        limit: int = 10,
+    ) -> Matches:
+        """Return the items that a model can look at.
+
+        Args:
+            model: the model's item, or `models/item`.
+            collections: to look in; by default all of imagery.
+            bbox: west, south, east, north.
+            datetime: STAC datetime or interval.
+            limit: at most so many.
+        """
+        query = {"collections": _joined(collections), "bbox": _joined(bbox), "datetime": datetime, "limit": limit}
+        path = f"/models/{quote(name_of(model)[1], safe='')}/items"
+        return matches_of(self._transport.json("GET", path, query=query))
+
     def aggregate(self, *names: str, **search: Any) -> dict[str, Any]:
         """Count the items that match a search.
 
@@ -179,110 +228,9 @@ class Lab:
         schemas = SchemaStore(self._settings.schemas_folder, self._settings.lab.fetch_schemas)
         return check(document_of(item), schemas)
 
-    def publish(
-        self,
-        items: Document | Sequence[Document],
-        collection: str | pystac.Collection | None = None,
-        files: Mapping[str, Any] | None = None,
-        replace: bool = False,
-    ) -> dict[str, str]:
-        """Write items: all of them or none, as far as one write takes them (500 items).
-
-        Args:
-            items: one or several, of pystac or as JSON.
-            collection: id of the collection of items that name none; or a collection, made where it is missing.
-            files: files to upload, by asset key; for several items by item id and then by asset key.
-            replace: whether items that are there already are replaced.
-
-        Returns:
-            By `collection/item`: `created`, `updated` or `unchanged`.
-
-        Raises:
-            InvalidItem: an item is not valid; `error.members["errors"]` lists each with its problems.
-            AlreadyExists: an item is there already, and not to be replaced.
-        """
-        if isinstance(items, pystac.Item | Mapping):
-            documents = [document_of(items)]
-            by_item = {str(documents[0].get("id")): files} if files else {}
-        else:
-            documents, by_item = [document_of(item) for item in items], dict(files or {})
-        if unknown := sorted(by_item.keys() - {str(document.get("id")) for document in documents}):
-            raise InvalidInput(f"files are given for {unknown[0]!r}, which is none of the items")
-        if isinstance(collection, pystac.Collection):
-            self._make_collection(collection)
-            collection = collection.id
-        ready = [self._ready(document, collection, by_item.get(str(document.get("id")))) for document in documents]
-        return self._write(ready, "upsert" if replace else "insert")
-
-    def update(self, item: Document, if_match: str | None = None) -> pystac.Item:
-        """Replace an item by what was made of it, unless somebody else changed it meanwhile.
-
-        Args:
-            item: as `item` returned it, changed.
-            if_match: entity tag that was seen, by default that of the read; `"*"` overwrites whatever is there.
-
-        Returns:
-            The item as it is now.
-
-        Raises:
-            Changed: somebody else changed it; read it again and repeat the change.
-            ConditionMissing: it does not come from `item`, and no `if_match` is given.
-        """
-        document = document_of(item)
-        path = item_path(*name_of(document))
-        answer = self._transport.send("PUT", path, body=document, headers=self._condition(item, if_match), write=True)
-        return self._seen(answer.json(), answer.headers.get("etag"))
-
-    def delete(self, item: Document | str, if_match: str | None = None) -> None:
-        """Delete an item.
-
-        Args:
-            item: as `item` returned it, or its name `collection/item`, which is deleted whatever is there.
-            if_match: as of `update`.
-
-        Raises:
-            Changed: somebody else changed it since it was read.
-        """
-        condition = {"If-Match": ANY} if isinstance(item, str) else self._condition(item, if_match)
-        self._transport.send("DELETE", item_path(*name_of(item)), headers=condition, write=True)
-
-    def _seen(self, document: dict[str, Any], etag: str | None) -> pystac.Item:
-        item = pystac.Item.from_dict(document, root=self.stac, preserve_dict=False)
-        if etag is not None:
-            self._etags[item] = etag
-        return item
-
-    def _condition(self, item: Document, if_match: str | None) -> dict[str, str]:
-        seen = if_match or (self._etags.get(item) if isinstance(item, pystac.Item) else None)
-        if seen is None:
-            collection, name = name_of(item)
-            raise ConditionMissing(
-                f'what was seen of {collection}/{name} is not known; read it by `lab.item("{collection}/{name}")`'
-                ' and change that, or give if_match="*" to overwrite whatever is there'
-            )
-        return {"If-Match": seen if seen == ANY or '"' in seen else f'"{seen}"'}
-
-    def _ready(self, document: dict[str, Any], collection: str | None, files: Files | None) -> dict[str, Any]:
-        if collection is not None:
-            document = {**document, "collection": document.get("collection") or collection}
-        name_of(document)
-        return with_files(self._transport, document, files) if files else document
-
-    def _write(self, documents: Sequence[dict[str, Any]], method: str) -> dict[str, str]:
-        written: dict[str, str] = {}
-        for collection in dict.fromkeys(document["collection"] for document in documents):
-            path = f"/stac/collections/{collection}/bulk_items"
-            for batch in batches([document for document in documents if document["collection"] == collection]):
-                body = {"items": {document["id"]: document for document in batch}, "method": method}
-                answer = self._transport.json("POST", path, body=body, write=True)
-                written |= {f"{collection}/{entry['id']}": entry["change"] for entry in answer["items"]}
-        return written
-
-    def _make_collection(self, collection: pystac.Collection) -> None:
-        if any(known.id == collection.id for known in self.collections()):
-            return
-        document = collection.to_dict(include_self_link=False, transform_hrefs=False)
-        self._transport.send("POST", "/stac/collections", body=document, write=True)
+    @property
+    def _root(self) -> pystac.Catalog:
+        return self.stac
 
 
 def _local_token(settings: Settings, url: str) -> str | None:
@@ -294,3 +242,7 @@ def _counted(entry: Mapping[str, Any]) -> Any:
     if "buckets" in entry:
         return {bucket["key"]: bucket["frequency"] for bucket in entry["buckets"]}
     return entry.get("value")
+
+
+def _joined(values: Sequence[Any] | None) -> str | None:
+    return None if values is None else ",".join(str(value) for value in values)

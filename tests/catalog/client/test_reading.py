@@ -99,6 +99,22 @@ def test_lineage_is_a_graph_that_prints_itself(reader: Lab) -> None:
     assert not down.complete
 
 
+def test_models_for_data_and_data_for_models(reader: Lab) -> None:
+    scene = reader.item("flood-scenes/spain-s2")
+    for found in (reader.models_for(scene), reader.models_for("flood-scenes/spain-s2", task="semantic-segmentation")):
+        assert [one.name for one in found] == ["models/flood-net-abc"]
+        assert (found[0].title, len(found), found.complete) == ("flood-net 1.0.0", 1, True)
+        assert 0 < found[0].score <= 1
+        assert "has all 4 bands" in found[0].reasons
+        assert found[0].details["bands"][0]["needed"] == "B02"
+    lacking = reader.models_for(bands=["B02", "B03"], sensor="sentinel-2", gsd=10, bbox=(0, 0, 1, 1))
+    assert (len(lacking), lacking.unfit) == (0, {"models/flood-net-abc": ("lacks B04, B08",)})
+    items = reader.items_for("models/flood-net-abc", collections=["flood-scenes"], datetime="2020-01-01T00:00:00Z/..")
+    assert [one.name for one in items] == ["flood-scenes/spain-s2"]
+    with pytest.raises(InvalidInput):
+        reader.models_for()
+
+
 def test_aggregations(reader: Lab) -> None:
     found = reader.aggregate("total_count", "split_frequency", collections=["flood-v1"])
     assert found == {"total_count": 4, "split_frequency": {"train": 2, "test": 1, "validate": 1}}

@@ -162,6 +162,12 @@ def test_writing_needs_a_token(web: Server) -> None:
     assert error.value.code == "not_authenticated"
 
 
+def test_an_item_that_is_given_twice_is_named(with_notes: Lab) -> None:
+    with pytest.raises(InvalidInput, match="notes/b is given twice"):
+        with_notes.publish([note("b"), note("c"), note("b")])
+    assert with_notes.search(["notes"]).matched() == 1
+
+
 def test_an_item_without_a_collection_is_named(lab: Lab) -> None:
     with pytest.raises(InvalidInput, match="collection"):
         lab.publish(note("a", None))
