@@ -35,6 +35,7 @@ bench: setup ## run the benchmarks; one JSON object each
 docs: setup ## build the documentation into site/
 	$(python) -m typer terralab.infra.cli.app utils docs --name terralab --title "Command line" --output docs/cli.md
 	$(python) -m terralab.infra.settings_reference > docs/settings.md
+	$(python) -m terralab.infra.rules_reference > docs/validation.md
 	.venv/bin/mkdocs build --strict
 
 format: setup ## format the code

@@ -6,6 +6,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+from terralab.infra.rules_reference import rules_page
 from terralab.infra.settings_reference import settings_page
 
 ROOT = Path(__file__).parents[1]
@@ -13,6 +14,10 @@ ROOT = Path(__file__).parents[1]
 
 def test_settings_page_is_up_to_date() -> None:
     assert (ROOT / "docs" / "settings.md").read_text() == settings_page(), "run `make docs`"
+
+
+def test_validation_page_is_up_to_date() -> None:
+    assert (ROOT / "docs" / "validation.md").read_text() == rules_page(), "run `make docs`"
 
 
 def test_command_line_page_is_up_to_date(tmp_path: Path) -> None:
