@@ -11,12 +11,11 @@ from terralab.catalog.access.requests import Reader
 from terralab.catalog.addresses import web_base
 from terralab.catalog.aggregation import AGGREGATIONS, Aggregation, Aggregator, Wanted, aggregations_of
 from terralab.catalog.aggregation_request import wanted_of_body, wanted_of_query
-from terralab.catalog.errors import UnknownName
+from terralab.catalog.queryables_api import kind_of_collection
 from terralab.catalog.rendering import STAC_PATH
 from terralab.catalog.search_guards import check_body, read_connection
 
 _CONFORMANCE = "https://api.stacspec.org/v0.3.0/aggregation"
-_KIND = "SELECT content->>'lab:kind' AS kind FROM collections WHERE id = $1"
 Collection = Annotated[str, Path(description="Id of the collection")]
 Text = Annotated[str | None, Query()]
 
@@ -58,7 +57,7 @@ def aggregation_router() -> APIRouter:
     )
     async def collection_aggregations(collection_id: Collection, request: Request, caller: Reader) -> dict[str, Any]:
         """Say what can be counted of the items of a collection."""
-        return _listed(await _allowed(collection_id, request, caller), request, f"/collections/{collection_id}")
+        return _listed(await _allowed(collection_id, request), request, f"/collections/{collection_id}")
 
     @router.get("/aggregate", name="Aggregate")
     async def aggregate(request: Request, caller: Reader, query: Annotated[_Query, Depends()]) -> dict[str, Any]:
@@ -77,7 +76,7 @@ def aggregation_router() -> APIRouter:
         collection_id: Collection, request: Request, caller: Reader, query: Annotated[_Query, Depends()]
     ) -> dict[str, Any]:
         """Count the items of a collection that match a search."""
-        allowed = await _allowed(collection_id, request, caller)
+        allowed = await _allowed(collection_id, request)
         wanted = wanted_of_query(dict(request.query_params), collection_id, allowed)
         return await _aggregated(aggregator, wanted, request, caller, f"/collections/{collection_id}")
 
@@ -88,7 +87,7 @@ def aggregation_router() -> APIRouter:
     )
     async def post_aggregate_collection(collection_id: Collection, request: Request, caller: Reader) -> dict[str, Any]:
         """Count the items of a collection that match a search, given as a body."""
-        allowed = await _allowed(collection_id, request, caller)
+        allowed = await _allowed(collection_id, request)
         wanted = wanted_of_body(await request.json(), collection_id, allowed)
         return await _aggregated(aggregator, wanted, request, caller, f"/collections/{collection_id}")
 
@@ -116,19 +115,13 @@ class _Query:
         pass
 
 
-async def _allowed(collection: str, request: Request, caller: Reader) -> dict[str, Aggregation]:
+async def _allowed(collection: str, request: Request) -> dict[str, Aggregation]:
     """Return what can be counted of a collection.
 
     Raises:
         UnknownName: there is none that the caller may read.
     """
-    row = None
-    if collection not in await request.app.state.collection_access.hidden_from(caller):
-        async with read_connection(request) as connection:
-            row = await connection.fetchrow(_KIND, collection)
-    if row is None:
-        raise UnknownName(f"Collection {collection} does not exist.")
-    return aggregations_of(row["kind"])
+    return aggregations_of(await kind_of_collection(request, collection))
 
 
 async def _aggregated(

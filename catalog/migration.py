@@ -26,6 +26,16 @@ _PGSTAC_SETTINGS = {
     "additional_properties": "true",
 }
 
+# What has a column of its own needs none. pgstac would read integers as 32 bits; models have more parameters.
+_SET_QUERYABLES = """
+    SELECT upsert_queryable(name, definition, wrapper)
+    FROM jsonb_each(%s::jsonb) AS given (name, described),
+    LATERAL (SELECT described - 'kinds', CASE described->>'type' WHEN 'integer' THEN 'to_float' END)
+        AS one (definition, wrapper)
+    WHERE queryable_column(name) IS NULL AND NOT EXISTS (
+        SELECT FROM queryables q WHERE q.name = given.name AND q.collection_ids IS NULL
+        AND q.definition = one.definition AND q.property_wrapper IS NOT DISTINCT FROM one.wrapper)"""
+
 
 def migrate(url: str) -> None:
     """Create or update everything in a database.
@@ -115,8 +125,7 @@ def _configure(connection: psycopg.Connection[Any]) -> None:
             " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
             (name, value),
         )
-    queryables = json.loads(_resource("queryables.json"))
-    connection.execute("SELECT upsert_queryable(key, value) FROM jsonb_each(%s::jsonb)", (json.dumps(queryables),))
+    connection.execute(_SET_QUERYABLES, (_resource("queryables.json"),))
 
 
 def _install(connection: psycopg.Connection[Any]) -> None:

@@ -18,6 +18,7 @@ from geojson_pydantic import MultiPolygon
 from pydantic_core import PydanticSerializationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 from stac_fastapi.api.middleware import ProxyHeaderMiddleware
+from stac_fastapi.extensions.filter import ItemCollectionFilterExtension, SearchFilterExtension
 from stac_fastapi.extensions.free_text import FreeTextConformanceClasses
 from stac_fastapi.pgstac.app import instantiate_api
 from stac_fastapi.pgstac.config import Settings as ApiSettings
@@ -38,6 +39,7 @@ from terralab.catalog.api_reference import reference_of
 from terralab.catalog.body_limits import BodyLimits
 from terralab.catalog.errors import InvalidInput, UnknownName
 from terralab.catalog.problems import add_problem_handlers, problem
+from terralab.catalog.queryables_api import QueryablesClient, SortablesExtension, sortables_link
 from terralab.catalog.search_guards import (
     CONNECTION_WAIT_SECONDS,
     check_body,
@@ -92,9 +94,19 @@ def create_stac_app(settings: Settings, database_url: str, workspace: Workspace 
         docs_url="",
     )
     extensions = Extensions(
-        search_map={"free_text": FreeTextExtension(conformance_classes=[FreeTextConformanceClasses.SEARCH])},
-        item_collection_map={"free_text": FreeTextExtension(conformance_classes=[FreeTextConformanceClasses.ITEMS])},
-        extra_map={"aggregation": AggregationExtension(), "transaction": TransactionExtension(lab)},
+        search_map={
+            "filter": SearchFilterExtension(client=QueryablesClient()),
+            "free_text": FreeTextExtension(conformance_classes=[FreeTextConformanceClasses.SEARCH]),
+        },
+        item_collection_map={
+            "filter": ItemCollectionFilterExtension(client=QueryablesClient()),
+            "free_text": FreeTextExtension(conformance_classes=[FreeTextConformanceClasses.ITEMS]),
+        },
+        extra_map={
+            "aggregation": AggregationExtension(),
+            "sortables": SortablesExtension(),
+            "transaction": TransactionExtension(lab),
+        },
         settings=api_settings,
     )
     api = instantiate_api(client=LabClient, extensions=extensions, lifespan=lifespan, settings=api_settings)
@@ -134,6 +146,12 @@ class LabClient(CoreCrudClient):
         found = await super()._search_base(search_request, request=request)
         await self._address(found["features"], request)
         return found
+
+    async def landing_page(self, **kwargs: Any) -> Any:
+        """Return the landing page with links to what the lab adds."""
+        page = await super().landing_page(**kwargs)
+        page["links"].append(sortables_link(web_base(kwargs["request"])))
+        return page
 
     async def get_collection(self, collection_id: str, request: Request, **kwargs: Any) -> Any:
         """Return a collection, its assets addressed.
@@ -246,7 +264,8 @@ def _address_all(collections: list[dict[str, Any]], request: Request) -> None:
         if signer is not None and guarded(collection).visibility not in (None, PUBLIC):
             sign_assets(collection, base, signer)
         if "links" in collection and "id" in collection:
-            collection["links"] += aggregation_links(base, collection["id"])
+            name = collection["id"]
+            collection["links"] += [sortables_link(base, name), *aggregation_links(base, name)]
 
 
 async def _restricted_collections(app: FastAPI) -> Mapping[str, Guarded]:
