@@ -182,7 +182,8 @@ class FastReads:
 
 
 def _feature_collection(features: bytes, links: list[dict[str, Any]], page: Page) -> bytes:
-    rest = orjson.dumps({"links": links, "numberMatched": page.matched, "numberReturned": len(page.items)})
+    matched = {} if page.matched is None else {"numberMatched": page.matched}
+    rest = orjson.dumps({"links": links, **matched, "numberReturned": len(page.items)})
     return b"".join([b'{"type":"FeatureCollection","features":[', features, b"],", rest[1:]])
 
 

@@ -4,16 +4,14 @@ The statement also reads the version of the collections and whether any of their
 snapshot: an answer is never stale, and a count may be kept for as long as the version stays.
 """
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
 
+from terralab.catalog.count_matches import Counts
 from terralab.catalog.search_plan import SearchPlan, SortKey
-
-KEPT_COUNTS = 20_000
 
 
 @dataclass(frozen=True)
@@ -34,14 +32,14 @@ class Page:
         items: in order.
         next: token of the next page, None on the last.
         previous: token of the page before, None on the first.
-        matched: how many items match in all.
+        matched: how many items match in all, None where they are too many to be counted.
         version: of the collections that were searched; it grows with every change of their items.
     """
 
     items: list[FoundItem]
     next: str | None
     previous: str | None
-    matched: int
+    matched: int | None
     version: int
 
 
@@ -49,7 +47,7 @@ class ReadSearch:
     """Runs compiled searches, and remembers how many items match."""
 
     def __init__(self) -> None:
-        self._counts: OrderedDict[tuple[str, str, int], int] = OrderedDict()
+        self._counts = Counts()
 
     async def page(self, connection: asyncpg.Connection, plan: SearchPlan) -> Page | None:
         """Return the page of a search, None where the read model cannot answer it now.
@@ -74,19 +72,8 @@ class ReadSearch:
         if backwards:
             items.reverse()
         complete = plan.token is None and not more
-        matched = len(items) if complete else await self._count(connection, plan, version)
+        matched = len(items) if complete else await self._counts.of(connection, plan, version)
         return Page(items, *_tokens(plan, items, more), matched, version)
-
-    async def _count(self, connection: asyncpg.Connection, plan: SearchPlan, version: int) -> int:
-        key = (plan.where, repr(plan.parameters), version)
-        known = self._counts.get(key)
-        if known is None:
-            statement = f"SELECT count(*) FROM lab.items WHERE {plan.where}"
-            known = int(await connection.fetchval(statement, *plan.parameters))
-            self._counts[key] = known
-            if len(self._counts) > KEPT_COUNTS:
-                self._counts.popitem(last=False)
-        return known
 
 
 def _statement(plan: SearchPlan, where: str, backwards: bool, parameters: list[Any]) -> str:

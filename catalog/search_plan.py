@@ -8,6 +8,7 @@ time, free text. So does everything that is wrong, which the stock way refuses w
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from datetime import datetime
 from math import isfinite
 from typing import Any
 
@@ -52,6 +53,8 @@ class SearchPlan:
         parameters: values of `$1`, `$2`, … in it.
         collections: ids that the search is limited to, None for all.
         keys: columns to sort by, ending in a total order.
+        span: begin and end of the wanted time, None for an open end, where the search is for collections and a time
+            alone; None where it is for more.
         limit: items of a page.
         token: direction (`next` or `prev`), collection and id of the item that the page begins after.
     """
@@ -60,6 +63,7 @@ class SearchPlan:
     parameters: tuple[Any, ...]
     collections: tuple[str, ...] | None
     keys: tuple[SortKey, ...]
+    span: tuple[datetime | None, datetime | None] | None
     limit: int
     token: tuple[str, str, str] | None
 
@@ -87,6 +91,7 @@ def compile_search(
         tuple(parameters.values),
         collections,
         _sort_keys(search.get("sortby")),
+        _span(search) if policy is None and not hidden else None,
         _limit(search.get("limit"), max_limit),
         _token(search.get("token")),
     )
@@ -186,6 +191,13 @@ def _time(value: Any, collections: Sequence[str] | None, parameters: Parameters)
         longest = f"(SELECT coalesce(max(longest), '0') FROM lab.collections{which})"  # noqa: S608  # our own text
         parts.append(f"datetime >= {place} - {longest}")
     return parts
+
+
+def _span(search: Mapping[str, Any]) -> tuple[datetime | None, datetime | None] | None:
+    """Return the time of a search for nothing else than collections and a time."""
+    if any(search.get(name) is not None for name in ("ids", "bbox", "intersects", "filter", "query")):
+        return None
+    return parse_interval(search["datetime"]) if search.get("datetime") is not None else (None, None)
 
 
 def _filter(search: Mapping[str, Any], parameters: Parameters) -> list[str]:

@@ -27,7 +27,7 @@ PLATFORMS = ("a", "b", None)
 class Switch(fast_reads.FastReads):
     """Hands a request on that asks for the stock way, and marks what came that way."""
 
-    def __init__(self, app: ASGIApp, **arguments: Any) -> None:
+    def __init__(self, app: ASGIApp, *arguments: Any, **named: Any) -> None:
         async def marked(scope: Scope, receive: Receive, send: Send) -> None:
             async def send_marked(message: Message) -> None:
                 if message["type"] == "http.response.start":
@@ -36,7 +36,7 @@ class Switch(fast_reads.FastReads):
 
             await app(scope, receive, send_marked)
 
-        super().__init__(marked, **arguments)
+        super().__init__(marked, *arguments, **named)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         asked = any(name == STOCK.encode() for name, _ in scope.get("headers", []))
