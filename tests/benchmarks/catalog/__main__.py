@@ -82,12 +82,12 @@ def _folder(given: Path | None) -> Iterator[Path]:
 def _options() -> argparse.Namespace:
     names = ["gate", "search", *PARTS]
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.catalog", description=__doc__)
-    parser.add_argument("--items", type=int, nargs="+", default=[5000], help="sizes of the corpus, one or more")
+    parser.add_argument("--items", type=int, nargs="+", default=[2000], help="sizes of the corpus, one or more")
     parser.add_argument("--rounds", type=int, default=5, help="how often everything is measured")
     parser.add_argument("--seconds", type=float, default=5, help="of one measurement; longer where answers are slow")
     parser.add_argument("--requests", type=int, default=REQUESTS, help="requests in each class")
     parser.add_argument("--parts", nargs="+", choices=names, default=names, help="what to measure")
-    parser.add_argument("--out", type=Path, default=Path("bench-catalog"), help="folder of the report")
+    parser.add_argument("--out", type=Path, default=Path("build/benchmarks/catalog"), help="folder of the report")
     parser.add_argument("--data", type=Path, help="folder to keep corpora and databases in; else they are removed")
     parser.add_argument("--reuse", action="store_true", help="take the databases that --data has from an earlier run")
     parser.add_argument(

@@ -19,7 +19,7 @@ from tests.benchmarks.catalog.corpus_chips import chip
 from tests.benchmarks.catalog.corpus_places import numbered
 from tests.benchmarks.catalog.corpus_predictions import prediction
 from tests.benchmarks.catalog.corpus_scenes import scene
-from tests.benchmarks.catalog.corpus_support import collections, support_items
+from tests.benchmarks.catalog.corpus_support import collections, support_items, undescribed
 from tests.benchmarks.catalog.corpus_variants import variant_collections, variants
 
 SEED = 42
@@ -75,8 +75,7 @@ def write_corpus(
     name = f"corpus-{count}-{seed}{'-variants' if with_variants else ''}{'' if item_assets else '-bare'}"
     places = folder / f"{name}.collections.ndjson", folder / f"{name}.items.ndjson"
     documents = [*collections(), *(variant_collections() if with_variants else [])]
-    dropped = () if item_assets else ("item_assets",)
-    described = [{key: value for key, value in entry.items() if key not in dropped} for entry in documents]
+    described = documents if item_assets else [undescribed(entry) for entry in documents]
     places[0].write_bytes(b"".join(orjson.dumps(entry) + b"\n" for entry in described))
     digest, size, lines = hashlib.sha256(places[0].read_bytes()), 0, 0
     with places[1].open("wb", buffering=1 << 20) as file:

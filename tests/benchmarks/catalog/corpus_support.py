@@ -6,7 +6,7 @@ prediction → model 6 → … → model 0 → dataset version → label → sce
 from collections.abc import Iterator
 from typing import Any
 
-from terralab.extensions.dataset import dataset_item, datasets_collection
+from terralab.extensions.dataset import MEMBERS_REL, dataset_item, datasets_collection
 from terralab.extensions.imagery import imagery_collection
 from terralab.extensions.item import EXTENSION_URIS, StoredFile, derived_from
 from terralab.extensions.lab import SCHEMA_URI
@@ -54,6 +54,13 @@ def collections() -> list[dict[str, Any]]:
     ]
 
 
+def undescribed(collection: dict[str, Any]) -> dict[str, Any]:
+    """Return a collection that does not describe the assets of its items, and so is of none of the lab's kinds."""
+    return {key: value for key, value in collection.items() if key not in ("item_assets", "lab:kind")} | {
+        "stac_extensions": []
+    }
+
+
 def support_items() -> Iterator[dict[str, Any]]:
     """Yield labels, dataset versions and models."""
     labels = [_label(number) for number in range(LABEL_COUNT)]
@@ -84,7 +91,7 @@ def _label(number: int) -> dict[str, Any]:
 
 
 def _dataset(version: str, labels: list[dict[str, Any]]) -> dict[str, Any]:
-    return dataset_item(
+    made = dataset_item(
         id=f"{DATASET}-v{version.replace('.', '-')}",
         dataset=DATASET,
         chips_collection=CHIPS,
@@ -99,6 +106,10 @@ def _dataset(version: str, labels: list[dict[str, Any]]) -> dict[str, Any]:
         split_report={"touching_pairs": 0},
         sources=[derived_from(label) for label in labels],
     )
+    # All chips of the corpus are in one collection, and come from as many scenes as there are chips. With the link to
+    # them every model's lineage would be that of a third of the catalog, and no chain of some depth.
+    made["links"] = [link for link in made["links"] if link["rel"] != MEMBERS_REL]
+    return made
 
 
 def _model(name: str, earlier: dict[str, Any]) -> dict[str, Any]:

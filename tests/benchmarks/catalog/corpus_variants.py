@@ -12,7 +12,7 @@ from tests.benchmarks.catalog.corpus_chips import chip
 from tests.benchmarks.catalog.corpus_places import CHIPS, PREDICTIONS, SCENES, leaning_square
 from tests.benchmarks.catalog.corpus_predictions import prediction
 from tests.benchmarks.catalog.corpus_scenes import scene
-from tests.benchmarks.catalog.corpus_support import collections
+from tests.benchmarks.catalog.corpus_support import collections, undescribed
 
 TIES, RANGES, ODD = "ties", "ranges", "odd"
 TIED_TIMES = tuple(f"2023-06-0{day}T12:00:00Z" for day in range(1, 6))
@@ -24,9 +24,7 @@ def variant_collections() -> list[dict[str, Any]]:
     """Return collections like the scenes', but for what must not clash; one of them without `item_assets`."""
     base = collections()[0]
     made = [{**base, "id": name, "title": name.capitalize()} for name in (TIES, RANGES, ODD)]
-    made[2].pop("item_assets")
-    made[2]["stac_extensions"] = [SCHEMA_URI]
-    return made
+    return [*made[:2], undescribed(made[2])]
 
 
 def variants() -> Iterator[dict[str, Any]]:
@@ -166,7 +164,8 @@ def _asset_without_fields(item: dict[str, Any], _index: int) -> None:
 
 def _no_assets(item: dict[str, Any], _index: int) -> None:
     item["assets"] = {}
-    item["stac_extensions"] = [uri for uri in item["stac_extensions"] if "/raster/" not in uri]
+    item["stac_extensions"] = [uri for uri in item["stac_extensions"] if "/raster/" not in uri and uri != SCHEMA_URI]
+    item["properties"] = {key: value for key, value in item["properties"].items() if not key.startswith("lab:")}
 
 
 def _no_cloud_cover(item: dict[str, Any], _index: int) -> None:
