@@ -2,6 +2,10 @@
 
 pgstac can do it too, by reading a whole partition after every write. An extent covers the items that everybody sees who
 sees the collection: it would tell strangers where and when private items are.
+
+Whoever writes items holds the rows of their collections from before the first item to the end of its transaction, in
+the order of their ids: alone where the extent changes, else together with others. (A stored item takes such a hold by
+itself, since it refers to its collection; two writers who both ask for more only then would wait for one another.)
 """
 
 from collections.abc import Sequence
@@ -36,7 +40,8 @@ _AT_THE_EDGE = """
        OR ST_YMax(i.geometry) >= (e.box->>(jsonb_array_length(e.box) / 2 + 1))::float
        OR i.datetime <= (e.times->>0)::timestamptz OR i.end_datetime >= (e.times->>1)::timestamptz"""
 _STORED = "SELECT content->'extent' FROM collections WHERE id = %s"
-_LOCKED = "SELECT content->'extent' FROM collections WHERE id = %s FOR NO KEY UPDATE"
+_SHARED = f"{_STORED} FOR KEY SHARE"
+_HELD = f"{_STORED} FOR UPDATE"
 _COLLECTION_GUARD = """
     SELECT content->>'lab:visibility', content->>'lab:owner', content->>'lab:project' FROM collections WHERE id = %s"""
 _SET = "UPDATE collections SET content = jsonb_set(content, '{extent}', %s::jsonb) WHERE id = %s"
@@ -44,38 +49,35 @@ _GUARD_PLACES = [list(FIELDS).index(name) for name in (VISIBILITY_PROP, OWNER_PR
 
 
 def widen_extents(connection: psycopg.Connection[Any], rows: Sequence[ItemRow]) -> None:
-    """Widen the extents of the rows' collections so that they cover the rows that everybody sees."""
+    """Widen the extents of the rows' collections so that they cover the rows that everybody sees.
+
+    Call it before the rows are stored.
+    """
     by_collection: dict[str, list[ItemRow]] = {}
     for row in rows:
         by_collection.setdefault(row.collection, []).append(row)
     for collection, written in sorted(by_collection.items()):
-        members = _covered(connection, collection, written)
-        if not members:
-            continue
-        box = [
-            min(row.bounds[0] for row in members),
-            min(row.bounds[1] for row in members),
-            max(row.bounds[2] for row in members),
-            max(row.bounds[3] for row in members),
-        ]
-        new = extent(box, min(row.start for row in members), max(row.end for row in members))
-        stored = _stored_extent(connection, collection)
-        wider = union_of_extents(stored, new) if stored else new
-        if wider != stored:
-            # Locked and read again: another writer may have widened it meanwhile.
-            stored = _stored_extent(connection, collection, lock=True)
-            wider = union_of_extents(stored, new) if stored else new
+        new = _extent_of(_covered(connection, collection, written))
+        stored = _read(connection, _STORED, collection)
+        if _union(stored, new) == stored:
+            stored = _read(connection, _SHARED, collection)
+        # It may be another one than before: somebody widened it, or deleted an item at its edge.
+        if _union(stored, new) != stored:
+            wider = _union(_read(connection, _HELD, collection), new)
             connection.execute(_SET, (_json(wider), collection))
 
 
 def items_at_the_edge(connection: psycopg.Connection[Any], keys: Sequence[tuple[str, str]]) -> set[str]:
-    """Return the collections whose extents may shrink when the items `keys` go."""
+    """Return the collections whose extents may shrink when the items `keys` go, and hold them."""
     rows = connection.execute(_AT_THE_EDGE, ([key[0] for key in keys], [key[1] for key in keys])).fetchall()
+    for (collection,) in sorted(rows):
+        _read(connection, _HELD, collection)
     return {row[0] for row in rows}
 
 
 def recompute_extent(connection: psycopg.Connection[Any], collection: str) -> None:
     """Set a collection's extent to that of its items; one that covers none keeps what it has."""
+    _read(connection, _HELD, collection)
     found = computed_extent(connection, collection)
     if found is not None:
         connection.execute(_SET, (_json(found), collection))
@@ -115,6 +117,18 @@ def union_of_extents(stored: dict[str, Any], new: dict[str, Any]) -> dict[str, A
     }
 
 
+def _union(stored: dict[str, Any] | None, new: dict[str, Any] | None) -> dict[str, Any] | None:
+    return union_of_extents(stored, new) if stored and new else stored or new
+
+
+def _extent_of(rows: Sequence[ItemRow]) -> dict[str, Any] | None:
+    if not rows:
+        return None
+    west, south, east, north = zip(*(row.bounds for row in rows), strict=True)
+    box = [min(west), min(south), max(east), max(north)]
+    return extent(box, min(row.start for row in rows), max(row.end for row in rows))
+
+
 def _covered(connection: psycopg.Connection[Any], collection: str, rows: list[ItemRow]) -> list[ItemRow]:
     """Return the rows that everybody sees who sees their collection: public ones, and those guarded as it is."""
     if all(_guard(row)[0] in (None, PUBLIC) for row in rows):
@@ -143,8 +157,8 @@ def _flat(box: Sequence[float]) -> list[float]:
     return list(box) if len(box) == 4 else [box[0], box[1], box[3], box[4]]
 
 
-def _stored_extent(connection: psycopg.Connection[Any], collection: str, lock: bool = False) -> dict[str, Any] | None:
-    row = connection.execute(_LOCKED if lock else _STORED, (collection,)).fetchone()
+def _read(connection: psycopg.Connection[Any], statement: str, collection: str) -> dict[str, Any] | None:
+    row = connection.execute(statement.encode(), (collection,)).fetchone()
     return row[0] if row and isinstance(row[0], dict) else None
 
 

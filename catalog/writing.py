@@ -8,7 +8,7 @@ first takes advisory locks, in one order for everybody: a shared one on each col
 large batch takes the collections' locks alone and exclusively, since locks are a limited good of the database.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -162,16 +162,17 @@ def store_rows(
     if not rows:
         return
     connection.execute("SET LOCAL lab.writes_read_model = 'on'")
+    widen_extents(connection, rows)
+    partitions = _by_partition(connection, rows, states)
     replaced = set(present) & {(row.collection, row.id) for row in rows}
     if replaced:
         forget(connection, list(replaced), ("items", *_READ_TABLES))
-    for partition, members in _by_partition(connection, rows, states).items():
+    for partition, members in partitions.items():
         copy_pgstac_rows(connection, f'pgstac."{partition}"', members)
     copy_read_rows(connection, rows)
     unrendered = [row for row in rows if row.body is None]
     for row in unrendered:  # searches that could find it go to pgstac
         connection.execute("INSERT INTO lab.stale VALUES (%s, %s)", (row.collection, row.id))
-    widen_extents(connection, rows)
     bump_versions(connection, longest_by_collection(rows))
 
 
@@ -189,9 +190,15 @@ def collection_states(connection: psycopg.Connection[Any], names: set[str]) -> d
     return states
 
 
-def lock_items(connection: psycopg.Connection[Any], keys: Sequence[Key]) -> None:
-    """Hold off other writers of these items until the transaction ends."""
-    collections = sorted({collection for collection, _ in keys})
+def lock_items(connection: psycopg.Connection[Any], keys: Sequence[Key], collections: Iterable[str] = ()) -> None:
+    """Hold off other writers of these items until the transaction ends.
+
+    Args:
+        connection: in the transaction.
+        keys: collection and id.
+        collections: others that must not be deleted meanwhile, since items are made in them.
+    """
+    collections = sorted({collection for collection, _ in keys} | set(collections))
     many = len(keys) > _MANY
     connection.execute(_LOCK_COLLECTIONS if many else _SHARE_COLLECTIONS, (collections,))
     if not many:

@@ -13,6 +13,8 @@ from terralab.catalog.refresh import refresh_collection
 from terralab.catalog.writing import Change, Mode, Written
 
 _FILES = "INSERT INTO lab.files (checksum, collection, id) SELECT checksum, %s, '' FROM unnest(%s::text[]) AS checksum"
+_STORED = "SELECT content FROM collections WHERE id = %s"
+_HELD = f"{_STORED} FOR UPDATE"
 _RENDERED_AT_ONCE = 5_000
 
 
@@ -52,6 +54,7 @@ def change_collection(
         UnknownName: there is no such collection.
         Changed: it has another entity tag than the caller has seen.
     """
+    lock_collection(connection, collection)  # its items may have to be rendered anew
     stored = _locked(connection, collection)
     _check(collection, stored, "replace", if_match)
     assert stored is not None  # checked above
@@ -80,6 +83,11 @@ def lock_collection(connection: psycopg.Connection[Any], collection: str) -> Non
 
 def _write(connection: psycopg.Connection[Any], collection: dict[str, Any], mode: Mode, seen: str | None) -> Written:
     name = collection["id"]
+    before = _read(connection, _STORED, name)
+    if before is not None and mode == "upsert" and seen is None and _with_both_extents(before, collection) == before:
+        return Written(name, name, etag_of(before), "unchanged")  # nobody is held off for that
+    if before is not None and before.get("renders") != collection.get("renders"):
+        lock_collection(connection, name)  # its items are rendered anew
     stored = _locked(connection, name)
     _check(name, stored, mode, seen)
     wanted = collection if stored is None else _with_both_extents(stored, collection)
@@ -98,7 +106,11 @@ def _write(connection: psycopg.Connection[Any], collection: dict[str, Any], mode
 def _locked(connection: psycopg.Connection[Any], name: str) -> dict[str, Any] | None:
     connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 3))", (name,))
     # The row too: a writer of items widens the extent, which must not be overwritten by what was read before.
-    row = connection.execute("SELECT content FROM collections WHERE id = %s FOR NO KEY UPDATE", (name,)).fetchone()
+    return _read(connection, _HELD, name)
+
+
+def _read(connection: psycopg.Connection[Any], statement: str, name: str) -> dict[str, Any] | None:
+    row = connection.execute(statement.encode(), (name,)).fetchone()
     return row[0] if row else None
 
 
