@@ -24,7 +24,7 @@ REQUEST_ID: ContextVar[str | None] = ContextVar("terralab_request_id", default=N
 FIELDS = "fields"
 """Name of the extra of a log record that holds further members of its line: `log.info("…", extra={FIELDS: {…}})`."""
 _HAVE_OWN_HANDLERS = ("uvicorn", "uvicorn.error", "uvicorn.access")
-_QUIET = ("httpx", "httpcore")
+_TALK = ("terralab", "uvicorn")
 
 
 def configure_logging(settings: Settings) -> None:
@@ -37,13 +37,13 @@ def configure_logging(settings: Settings) -> None:
     handler.setFormatter(JsonLines(Redaction(known_secrets(settings))))
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(logging.INFO)
+    root.setLevel(logging.WARNING)
     for name in _HAVE_OWN_HANDLERS:
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
-    for name in _QUIET:
-        logging.getLogger(name).setLevel(logging.WARNING)
+    for name in _TALK:
+        logging.getLogger(name).setLevel(logging.INFO)
     logging.getLogger("terralab.access").disabled = not settings.web.log_requests
     logging.captureWarnings(True)
 

@@ -25,6 +25,32 @@ function nameLinks(stac) {
   return stac;
 }
 
+// Tiles are images, which a browser asks for without the caller's key: where there is one, fetch them as all else.
+async function withKey(type, options) {
+  const store = document.getElementById("stac-browser")?.__vue__?.$store;
+  const headers = store?.state.requestHeaders ?? {};
+  if (Object.keys(headers).length === 0 || store.getters.isExternalUrl(options.url)) {
+    return options;
+  }
+  const keyed = { ...options, tileLoadFunction: (tile, address) => loadTile(tile, address, headers) };
+  if (type.name === "TileJSON") {
+    keyed.tileJSON = await (await fetch(options.url, { headers })).json();
+    delete keyed.url;
+  }
+  return keyed;
+}
+
+async function loadTile(tile, address, headers) {
+  const answer = await fetch(address, { headers }).catch(() => null);
+  if (!answer?.ok) {
+    tile.setState(3); // ol/TileState.ERROR; so a tile outside the image
+    return;
+  }
+  const image = tile.getImage();
+  image.addEventListener("load", () => URL.revokeObjectURL(image.src), { once: true });
+  image.src = URL.createObjectURL(await answer.blob());
+}
+
 module.exports = {
   ...defaults,
   pathPrefix: "./",
@@ -36,4 +62,5 @@ module.exports = {
   displayPreview: false,
   displayOverview: false,
   preprocessSTAC: nameLinks,
+  getMapSourceOptions: withKey,
 };
