@@ -9,7 +9,7 @@ import orjson
 
 from terralab.catalog.cql2_sql import NotCompiled
 from terralab.catalog.rendering import INFERRED_RELS
-from terralab.catalog.served_items import MAP_RELS, PAGE_REL
+from terralab.catalog.served_items import PAGE_REL, is_map_link
 from terralab.extensions.item import EXTENSION_URIS
 
 _ALWAYS = ("id", "collection")
@@ -57,20 +57,17 @@ class Projection:
             wanted.pop("links", None)
         else:
             wanted["links"] = self._links(item, wanted)
-        if not any(link["rel"] in MAP_RELS for link in wanted.get("links", [])):
+        if not any(is_map_link(link) for link in wanted.get("links", [])):
             _without_map_links(wanted)
         return orjson.dumps(wanted)
 
     def _links(self, item: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return the links that serving makes, which are always there, and the stored ones where they are wanted."""
         shown = [f"/assets/{quote(key)}/" for key in wanted.get("assets", ())]
-        links = [
-            link for link in item["links"] if link["rel"] not in MAP_RELS or any(part in link["href"] for part in shown)
-        ]
+        links = [link for link in item["links"] if not is_map_link(link) or any(part in link["href"] for part in shown)]
         if not self.include or "links" in self.include:
             return links
-        made = {*INFERRED_RELS, *MAP_RELS, PAGE_REL}
-        return [link for link in links if link["rel"] in made]
+        return [link for link in links if link["rel"] in {*INFERRED_RELS, PAGE_REL} or is_map_link(link)]
 
 
 def fields_of_query(text: str) -> dict[str, list[str]]:

@@ -83,6 +83,11 @@ def add_map_links(item: dict[str, Any], renders: Mapping[str, Any], base: str) -
         item["stac_extensions"] = sorted([*item["stac_extensions"], uri])
 
 
+def is_map_link(link: Mapping[str, Any]) -> bool:
+    """Say whether a served link is one that `add_map_links` made."""
+    return link["rel"] in MAP_RELS and "/tiles/collections/" in link["href"]
+
+
 def thumbnail_url(item: Mapping[str, Any], renders: Mapping[str, Any], base: str) -> str | None:
     """Return the address of an item's thumbnail: its own, else a small picture of its first render, else None."""
     for asset in item["assets"].values():
