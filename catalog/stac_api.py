@@ -37,8 +37,10 @@ from terralab.catalog.addresses import web_base
 from terralab.catalog.aggregation_api import AggregationExtension, aggregation_links
 from terralab.catalog.api_reference import reference_of
 from terralab.catalog.body_limits import BodyLimits
-from terralab.catalog.errors import InvalidInput, UnknownName
+from terralab.catalog.cql2_sql import NotCompiled
+from terralab.catalog.errors import InvalidInput, ServiceUnavailable, UnknownName
 from terralab.catalog.problems import add_problem_handlers, problem
+from terralab.catalog.projects_api import ProjectsExtension, landing_links, related_links
 from terralab.catalog.queryables_api import QueryablesClient, SortablesExtension, sortables_link
 from terralab.catalog.search_guards import (
     CONNECTION_WAIT_SECONDS,
@@ -52,7 +54,7 @@ from terralab.catalog.search_guards import (
     reading_pool,
     split_box,
 )
-from terralab.catalog.search_plan import DEFAULT_LIMIT, conditions_of_query
+from terralab.catalog.search_plan import DEFAULT_LIMIT, compile_where, conditions_of_query
 from terralab.catalog.served_items import add_map_links, address_assets, page_link, renders_of, restore_nulls
 from terralab.catalog.settings import Settings
 from terralab.catalog.signed_files import sign_assets
@@ -105,6 +107,7 @@ def create_stac_app(settings: Settings, database_url: str, workspace: Workspace 
         extra_map={
             "aggregation": AggregationExtension(),
             "sortables": SortablesExtension(),
+            "projects": ProjectsExtension(lab),
             "transaction": TransactionExtension(lab),
         },
         settings=api_settings,
@@ -138,6 +141,7 @@ class LabClient(CoreCrudClient):
         if (expression := getattr(search_request, "filter_expr", None)) is not None:
             check_filter(expression)
         check_box(search_request.bbox)
+        _refuse_free_text(search_request)
         if halves := split_box(search_request.bbox):
             search_request.bbox, search_request.intersects = None, MultiPolygon(**halves)
         search_request.conf = None  # a client may not change pgstac's settings
@@ -149,8 +153,9 @@ class LabClient(CoreCrudClient):
 
     async def landing_page(self, **kwargs: Any) -> Any:
         """Return the landing page with links to what the lab adds."""
+        request = kwargs["request"]
         page = await super().landing_page(**kwargs)
-        page["links"].append(sortables_link(web_base(kwargs["request"])))
+        page["links"] += [sortables_link(web_base(request)), *await landing_links(request)]
         return page
 
     async def get_collection(self, collection_id: str, request: Request, **kwargs: Any) -> Any:
@@ -164,6 +169,7 @@ class LabClient(CoreCrudClient):
             raise NotFoundError(f"Collection {collection_id} does not exist.")
         found = await super().get_collection(collection_id, request=request, **kwargs)
         _address_all([found], request)
+        found["links"] += await related_links(request, collection_id)
         return found
 
     async def all_collections(self, request: Request, **kwargs: Any) -> Any:
@@ -272,6 +278,24 @@ async def _restricted_collections(app: FastAPI) -> Mapping[str, Guarded]:
     with database_errors():
         async with app.state.readpool.acquire(timeout=CONNECTION_WAIT_SECONDS) as connection:
             return await fetch_restricted_collections(connection)
+
+
+def _refuse_free_text(search_request: Any) -> None:
+    """Refuse free text that the read model did not answer: pgstac finds no item without a description.
+
+    Raises:
+        ServiceUnavailable: items wait to be rendered.
+        InvalidInput: the search holds what cannot be combined with free text.
+    """
+    if not getattr(search_request, "q", None):
+        return
+    try:
+        compile_where(
+            search_request.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"limit", "conf"})
+        )
+    except NotCompiled as error:
+        raise InvalidInput(f"free text (q) cannot be combined with {error}; use it with plain members") from error
+    raise ServiceUnavailable("items were just changed by another program; free text finds them in a moment")
 
 
 async def _apply_policy(search_request: Any, request: Request) -> None:

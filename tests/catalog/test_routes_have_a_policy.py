@@ -25,6 +25,7 @@ CHANGING = {"POST", "PUT", "PATCH", "DELETE"}
 ASKING = {
     ("POST", "/stac/search"),
     ("POST", "/stac/aggregate"),
+    ("POST", "/stac/catalogs/{catalog_id}/search"),
     ("POST", "/stac/aggregations"),
     ("POST", "/stac/collections/{collection_id}/aggregate"),
     ("POST", "/stac/collections/{collection_id}/aggregations"),

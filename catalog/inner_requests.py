@@ -1,0 +1,75 @@
+"""Requests of one route to another of the same app, so that scoped addresses answer as the plain ones do."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_OWN = ("router", "route", "endpoint", "path_params", "app")
+# The outer answer is compressed once, and has conditions of its own.
+_DROPPED_HEADERS = (b"accept-encoding", b"content-length", b"if-none-match", b"content-type")
+
+
+class Forwarded(Response):
+    """The answer of another route.
+
+    Args:
+        request: the request that is answered.
+        path: of the other route, below the app.
+        query: in place of the request's own; None keeps that.
+        method: in place of the request's own.
+        body: JSON to send; none by default.
+    """
+
+    def __init__(
+        self,
+        request: Request,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        method: str | None = None,
+        body: Any = None,
+    ) -> None:
+        super().__init__()
+        self._app: ASGIApp = request.app
+        content = b"" if body is None else orjson.dumps(body)
+        self._scope = _inner_scope(request.scope, path, query, method, content)
+        self._content = content
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer as the other route does."""
+        await self._app(self._scope, self._receive, send)
+
+    async def read(self) -> tuple[int, bytes]:
+        """Return the status and the body in place of answering with them."""
+        messages: list[Message] = []
+
+        async def keep(message: Message) -> None:
+            messages.append(message)
+
+        await self._app(self._scope, self._receive, keep)
+        status = next(message["status"] for message in messages if message["type"] == "http.response.start")
+        body = b"".join(message.get("body", b"") for message in messages if message["type"] == "http.response.body")
+        return status, body
+
+    async def _receive(self) -> Message:
+        return {"type": "http.request", "body": self._content, "more_body": False}
+
+
+def _inner_scope(scope: Scope, path: str, query: Mapping[str, str] | None, method: str | None, content: bytes) -> Scope:
+    whole = scope.get("root_path", "") + path
+    headers = [(name, value) for name, value in scope["headers"] if name not in _DROPPED_HEADERS]
+    if content:
+        headers += [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
+    kept = {key: value for key, value in scope.items() if key not in _OWN and not key.startswith("fastapi")}
+    return {
+        **kept,
+        "path": whole,
+        "raw_path": quote(whole).encode(),
+        "query_string": scope["query_string"] if query is None else urlencode(query).encode(),
+        "method": method or scope["method"],
+        "headers": headers,
+    }
