@@ -65,9 +65,7 @@ def map_links(item: Mapping[str, Any], renders: Mapping[str, Any], base: str) ->
     """
     return [
         link
-        for name, render in renders.items()
-        for key in render.get("assets", [])
-        if key in (item.get("assets") or {})
+        for name, render, key in _shown(item, renders)
         for link in _links_of_render(asset_tiles_url(item, key, base), key, name, render)
     ]
 
@@ -93,11 +91,9 @@ def thumbnail_url(item: Mapping[str, Any], renders: Mapping[str, Any], base: str
     for asset in item["assets"].values():
         if "thumbnail" in asset.get("roles", []):
             return file_url(str(asset["href"]), base)
-    for name, render in renders.items():
-        for key in render.get("assets", []):
-            if key in item["assets"]:
-                query = urlencode({"render": name, "max_size": THUMBNAIL_PIXELS})
-                return f"{asset_tiles_url(item, key, base)}/preview.png?{query}"
+    for name, _, key in _shown(item, renders):
+        query = urlencode({"render": name, "max_size": THUMBNAIL_PIXELS})
+        return f"{asset_tiles_url(item, key, base)}/preview.png?{query}"
     return None
 
 
@@ -110,6 +106,15 @@ def page_link(item: Mapping[str, Any], base: str) -> dict[str, Any]:
 def renders_of(item: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return an item's own renders, None where it has none."""
     return cast(dict[str, Any] | None, (item.get("properties") or {}).get("renders"))
+
+
+def _shown(item: Mapping[str, Any], renders: Any) -> Iterator[tuple[str, Mapping[str, Any], str]]:
+    """Yield each render with each asset of the item that it shows; what is of another form shows nothing."""
+    for name, render in renders.items() if isinstance(renders, Mapping) else ():
+        keys = render.get("assets") if isinstance(render, Mapping) else None
+        for key in keys if isinstance(keys, list) else ():
+            if isinstance(key, str) and key in (item.get("assets") or {}):
+                yield name, render, key
 
 
 def _links_of_render(root: str, key: str, name: str, render: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -54,7 +54,7 @@ class Checking:
         problems = self._rules(stored, check_item)
         if not _malformed(problems):
             problems += _address_problems(placed, {"collection": collection, "id": item})
-            problems += access_problems(stored) + _mark_problems(stored)
+            problems += access_problems(stored) + _renders_problems(stored) + _mark_problems(stored)
         return stored, self._with_files(placed, stored, problems, known)
 
     def collection(
@@ -66,7 +66,8 @@ class Checking:
         stored = collection_as_stored(sent, self._bases)
         problems = self._rules(stored, check_collection)
         if not _malformed(problems):
-            problems += _address_problems(sent, {"id": collection}) + access_problems(stored)
+            problems += _address_problems(sent, {"id": collection})
+            problems += access_problems(stored) + _renders_problems(stored)
         return stored, self._with_files(sent, stored, problems, known)
 
     def _rules(self, document: Any, check: Any) -> list[Problem]:
@@ -140,6 +141,22 @@ def _address_problems(document: Mapping[str, Any], wanted: Mapping[str, str | No
         for name, value in wanted.items()
         if value is not None and document.get(name) != value
     ]
+
+
+def _renders_problems(document: Mapping[str, Any]) -> list[Problem]:
+    """Check the form of render presets, from which maps are made, also where their extension is not declared."""
+    place = ["properties", "renders"] if document.get("type") == "Feature" else ["renders"]
+    holder = document.get("properties") if len(place) > 1 else document
+    renders = holder.get("renders") if isinstance(holder, Mapping) else None
+    if renders is None or (isinstance(renders, Mapping) and all(_is_render(render) for render in renders.values())):
+        return []
+    fix = 'write {"<name>": {"title": "…", "assets": ["<key of an asset>"]}}'
+    return [Problem(path_of(place), "renders_form", f"{shown(renders)} are no render presets", fix)]
+
+
+def _is_render(render: Any) -> bool:
+    keys = render.get("assets") if isinstance(render, Mapping) else None
+    return isinstance(keys, list) and all(isinstance(key, str) for key in keys)
 
 
 def _mark_problems(item: dict[str, Any]) -> list[Problem]:

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import unquote, urljoin
 
 from terralab.catalog.rendering import INFERRED_RELS, STAC_PATH
-from terralab.catalog.served_items import MAP_RELS
+from terralab.catalog.served_items import MAP_RELS, PAGE_REL
 from terralab.catalog.store import HREF_SCHEME
 from terralab.extensions.item import EXTENSION_URIS
 
@@ -75,7 +75,7 @@ def _is_made(link: Any, document: Mapping[str, Any], bases: Sequence[str]) -> bo
         own = tuple(f"{base}{STAC_PATH}/collections/{document.get('id')}/" for base in bases)
         return href.startswith(tuple(root + part for root in own for part in _PARTS_OF_COLLECTION))
     page = f"/items/{document.get('collection')}/{document.get('id')}"
-    return rel == "alternate" and href in [base + page for base in bases]
+    return rel == PAGE_REL and href in [base + page for base in bases]
 
 
 def _link(link: Any, bases: Sequence[str]) -> Any:
