@@ -18,7 +18,7 @@ from terralab.catalog.rendering import holds_mark, rendered
 from terralab.catalog.store import HREF_SCHEME, parse_href
 from terralab.extensions.dataset import MEMBERS_REL
 from terralab.extensions.item import parse_time
-from terralab.extensions.lab import CLASS_COUNTS_PROP, EXECUTION_REL, METRICS_PROP, PRODUCED_REL
+from terralab.extensions.lab import CLASS_COUNTS_PROP, EXECUTION_REL, METRICS_PROP, PRODUCED_REL, Kind
 
 TEXT, NUMBER = "text", "number"
 FIELDS: dict[str, tuple[str, str]] = {
@@ -89,6 +89,7 @@ class ItemRow:
         columns: values of the typed columns, in the order of `FIELDS`.
         metrics: JSON of `lab:metrics`, None where there are none.
         class_counts: JSON of `lab:class_counts`, None where there are none.
+        words: what free text search looks in, None where there is nothing.
         body: finished JSON with `BASE` for the address; None where the item cannot be rendered.
         links: (rel, target) of the links that say where it comes from.
         files: multihashes of its files in the asset store.
@@ -105,6 +106,7 @@ class ItemRow:
     columns: tuple[str | float | None, ...]
     metrics: bytes | None
     class_counts: bytes | None
+    words: str | None
     body: bytes | None
     links: list[tuple[str, str]]
     files: list[str]
@@ -189,6 +191,7 @@ def _row(
         columns=tuple(_value(properties.get(name), kind) for name, (_, kind) in FIELDS.items()),
         metrics=_object(properties.get(METRICS_PROP)),
         class_counts=_object(properties.get(CLASS_COUNTS_PROP)),
+        words=_words(properties),
         body=None if holds_mark(whole) else rendered(item, state.renders),
         links=[
             (str(link["rel"]), str(link["href"])) for link in item.get("links") or [] if link["rel"] in LINEAGE_RELS
@@ -220,6 +223,17 @@ def _value(value: Any, kind: str) -> str | float | None:
     if isinstance(value, str):
         return value
     return orjson.dumps(value).decode()
+
+
+def _words(properties: Mapping[str, Any]) -> str | None:
+    """Return title, description and keywords, as the free text extension names them; of a model its name, too."""
+    names = ("title", "description", "label:description")
+    if properties.get("lab:kind") == Kind.MODEL:
+        names += ("mlm:name", "mlm:architecture")
+    texts = [properties.get(name) for name in names]
+    keywords = properties.get("keywords")
+    texts += keywords if isinstance(keywords, list) else [keywords]
+    return " ".join(text.replace("\0", "") for text in texts if isinstance(text, str) and text) or None
 
 
 def _object(value: Any) -> bytes | None:

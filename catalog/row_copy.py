@@ -31,6 +31,7 @@ READ_COLUMNS = (
     *(column for column, _ in FIELDS.values()),
     "metrics",
     "class_counts",
+    "words",
     "body",
 )
 _NUMBERS = tuple(kind == NUMBER for _, kind in FIELDS.values())
@@ -86,7 +87,7 @@ def _pgstac_row(row: ItemRow) -> bytes:
 def _read_row(row: ItemRow) -> bytes:
     typed = [_number(value) if number else _text(value) for value, number in zip(row.columns, _NUMBERS, strict=True)]
     return _record(
-        9 + len(typed),
+        10 + len(typed),
         _text(row.collection),
         _text(row.id),
         _time(row.start),
@@ -96,6 +97,7 @@ def _read_row(row: ItemRow) -> bytes:
         *typed,
         _json(row.metrics),
         _json(row.class_counts),
+        _text(row.words),
         _bytes(row.body or b""),
     )
 

@@ -30,6 +30,7 @@ _MEMBERS = {
     "sortby",
     "token",
     "fields",
+    "q",
 }
 _QUERY_OPERATORS = {"eq": "=", "neq": "<>", "ne": "<>", "lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
 _ASCENDING, _DESCENDING = "ASC", "DESC"
@@ -138,6 +139,7 @@ def _where(
     parts += _place(search, parameters)
     parts += _time(search.get("datetime"), collections, parameters)
     parts += _filter(search, parameters)
+    parts += _free_text(search.get("q"), parameters)
     if policy is not None:
         parts.append(compile_filter(policy, parameters))
     if hidden:
@@ -195,7 +197,7 @@ def _time(value: Any, collections: Sequence[str] | None, parameters: Parameters)
 
 def _span(search: Mapping[str, Any]) -> tuple[datetime | None, datetime | None] | None:
     """Return the time of a search for nothing else than collections and a time."""
-    if any(search.get(name) is not None for name in ("ids", "bbox", "intersects", "filter", "query")):
+    if any(search.get(name) is not None for name in ("ids", "bbox", "intersects", "filter", "query", "q")):
         return None
     return parse_interval(search["datetime"]) if search.get("datetime") is not None else (None, None)
 
@@ -213,6 +215,18 @@ def _filter(search: Mapping[str, Any], parameters: Parameters) -> list[str]:
     if not isinstance(query, Mapping):
         raise NotCompiled("query")
     return [compile_filter(condition, parameters) for condition in conditions_of_query(query)]
+
+
+def _free_text(value: Any, parameters: Parameters) -> list[str]:
+    """Return the condition of free text search: any of a list of terms, each as pgstac reads it for collections."""
+    if value is None:
+        return []
+    terms = value if isinstance(value, list) else [value]
+    if not terms or not all(isinstance(term, str) and term.strip() and term.isprintable() for term in terms):
+        raise NotCompiled("q")
+    # In a query of its own, for pgstac's function is volatile, and an index takes no volatile condition.
+    query = f"(SELECT q_to_tsquery(to_jsonb({parameters.add(' OR '.join(terms), '::text')})))"
+    return [f"words IS NOT NULL AND to_tsvector('english', words) @@ {query}"]
 
 
 def _sort_keys(value: Any) -> tuple[SortKey, ...]:

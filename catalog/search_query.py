@@ -10,7 +10,7 @@ from terralab.catalog.cql2_sql import NotCompiled
 from terralab.catalog.projection import fields_of_query
 from terralab.catalog.search_guards import filter_text_is_fine
 
-_LISTS = {"collections", "ids"}
+_LISTS = {"collections", "ids", "q"}
 _TEXTS = {"datetime", "token"}
 
 

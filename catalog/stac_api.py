@@ -295,7 +295,7 @@ def _refuse_free_text(search_request: Any) -> None:
         )
     except NotCompiled as error:
         raise InvalidInput(f"free text (q) cannot be combined with {error}; use it with plain members") from error
-    raise ServiceUnavailable("items were just changed by another program; free text finds them in a moment")
+    raise ServiceUnavailable("another program just changed items; free text finds them in a moment")
 
 
 async def _apply_policy(search_request: Any, request: Request) -> None:

@@ -37,6 +37,7 @@ CREATE TABLE IF NOT EXISTS lab.items (
     owner text,
     visibility text,
     project text,
+    words text,                     -- what free text search looks in
     body bytea NOT NULL             -- UTF-8 JSON; byte 1 stands for the address of the web process
 ) WITH (toast_tuple_target = 256);
 
@@ -55,6 +56,8 @@ CREATE INDEX IF NOT EXISTS items_split ON lab.items (collection, split, dataset_
     WHERE split IS NOT NULL;
 CREATE INDEX IF NOT EXISTS items_model ON lab.items (model, datetime DESC, collection DESC, id DESC)
     WHERE model IS NOT NULL;
+
+CREATE INDEX IF NOT EXISTS items_words ON lab.items USING gin (to_tsvector('english', words)) WHERE words IS NOT NULL;
 
 -- Links that say what an item was made from, for provenance in both directions.
 CREATE TABLE IF NOT EXISTS lab.links (

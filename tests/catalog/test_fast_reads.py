@@ -313,10 +313,34 @@ def test_what_waits_to_be_rendered_is_served_as_it_is(lab: Workspace, server: Se
         assert "by another program" in server.get(path).text
 
 
+def test_free_text_finds_titles_descriptions_keywords_and_models(lab: Workspace, server: Server) -> None:
+    chip = lab.catalog.item("flood-v1", "chip-0001")
+    chip["properties"] |= {"title": "A flooded meadow", "keywords": ["Ebro", "spring flood"]}
+    lab.catalog.write([], [chip])
+
+    def found(**query: Any) -> list[str]:
+        as_text = {name: ",".join(values) for name, values in query.items()}
+        answers = [server.client.post("/stac/search", json=query), server.get("/stac/search", params=as_text)]
+        assert [answer.status_code for answer in answers] == [200, 200], answers[0].text
+        ids = [[one["id"] for one in answer.json()["features"]] for answer in answers]
+        assert ids[0] == ids[1]
+        return sorted(ids[0])
+
+    assert found(q=["meadows"]) == found(q=["ebro"]) == found(q=["spring flood"]) == ["chip-0001"]
+    assert found(q=["flood-net"]) == ["flood-net-abc"]
+    assert found(q=["resnet18", "meadow"]) == ["chip-0001", "flood-net-abc"]
+    assert found(q=["meadow"], collections=["models"]) == found(q=["desert"]) == []
+    assert server.get("/stac/collections/flood-v1/items?q=meadow").json()["numberMatched"] == 1
+    refused = server.client.post(
+        "/stac/search", json={"q": ["a"], "datetime": "2020-01-01T00:00:00Z", "bbox": [0, 0, 0, 1, 1, 1]}
+    )
+    assert (refused.status_code, refused.json()["code"]) == (400, "invalid_input")
+
+
 @pytest.mark.parametrize(
     "search",
     [
-        {"q": "flood"},
+        {"q": [""]},
         {"conf": {}},
         {"datetime": "2024-01-01"},
         {"datetime": "P1D/.."},
