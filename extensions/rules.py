@@ -195,6 +195,12 @@ _ALL = (
         "upload the file to the lab, or give its https address",
     ),
     Rule(
+        "href_reference",
+        _ADDRESS,
+        "A reference into the lab's store is `asset://<multihash>/<file name>`.",
+        "write the href that the store answered when the file was stored",
+    ),
+    Rule(
         "href_credentials",
         _ADDRESS,
         "An address carries no user name, password, signature or token: everybody who can read the item would have it,"
@@ -241,8 +247,8 @@ _ALL = (
         "provenance_missing",
         _PROFILE,
         "Derived things link what they were made from: chips their scene and label (`derived_from` with `ml-aoi:role`"
-        " `feature` and `label`), labels their scene (`source`), models their dataset, dataset versions and predictions"
-        " their sources (`derived_from`).",
+        " `feature` and `label`), labels their scene (`source`), dataset versions their scenes and labels, predictions"
+        " their model and what it looked at (`derived_from`).",
         "add the link with `terralab.extensions.item.derived_from`",
     ),
     Rule(

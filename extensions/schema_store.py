@@ -137,7 +137,7 @@ class SchemaStore:
             raise InvalidSchemaStore(f"the schema {url} cannot be used: {str(error).splitlines()[0]}") from error
 
     def _fetched(self, url: str) -> dict[str, Any] | None:
-        if urlsplit(url).scheme != "https" or urlsplit(url).hostname not in _SCHEMA_HOSTS:
+        if not _may_be_fetched(url):
             return None
         try:
             answer = httpx.get(url, timeout=10)
@@ -167,6 +167,14 @@ class SchemaStore:
 def core_url(document: dict[str, Any]) -> str:
     """Return the URL of the core schema of an item or a collection, by its type and version."""
     return f"https://schemas.stacspec.org/v{document.get('stac_version')}/{_CORE_PATHS[document['type']]}"
+
+
+def _may_be_fetched(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme == "https" and parts.netloc in _SCHEMA_HOSTS
 
 
 def _declared(document: dict[str, Any]) -> list[str]:

@@ -7,8 +7,11 @@ from urllib.parse import unquote
 from terralab.extensions.problem import Problem, broken, shown
 from terralab.extensions.rules import ALLOWED_SCHEMES, SECRET_PARAMETERS
 
+_MULTIHASH = r"(?:1220[0-9a-f]{64}|d50110[0-9a-f]{32})"
 PLAIN_HREF = (
-    r"^(?:(?:https?|s3|gs|asset)://[!-.0->A-~]*[0-9A-Za-z](?:[/?#][!-\[\]-~]*)?|[A-Za-z0-9._][!-.0-9;-\[\]-~/]*)$"
+    r"^(?:(?:https?|s3|gs)://[!-.0->A-~]*[0-9A-Za-z](?:[/?#][!-\[\]-~]*)?"
+    rf"|asset://{_MULTIHASH}/[0-9A-Za-z_][!-.0-\[\]-~]*"
+    r"|[A-Za-z0-9._][!-.0-9;-\[\]-~/]*)$"
 )
 """Regular expression (as JSON Schema has them) of addresses without a fault: a part of what `href_problem` accepts."""
 _UPPER_OR_LOWER = "|".join(
@@ -20,6 +23,7 @@ SUSPICIOUS_QUERY = rf"[?&#;](?:[^=&#;]*%[^=&#;]*|{_UPPER_OR_LOWER})="
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _AUTHORITY = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://([^/?#\\]*)")
 _PARAMETER = re.compile(r"[?&#;]([^=&#;?]+)=")
+_REFERENCE = re.compile(rf"asset://{_MULTIHASH}/(?!\.{{1,2}}$)[^/]+")
 _FIRST_SEGMENT = re.compile(r"[^/?#]*")
 # Backslashes, control characters, and those that have no width or turn the direction of writing.
 _REFUSED = re.compile(r"[\\\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
@@ -38,6 +42,8 @@ def href_problem(path: Sequence[str | int], href: str) -> Problem | None:
     scheme = match[1] if match else _FIRST_SEGMENT.match(href)[0].rpartition(":")[0]  # type: ignore[index]
     if scheme and scheme.lower() not in ALLOWED_SCHEMES:
         return broken("href_scheme", path, f"{shown(href)} has the scheme {shown(scheme)}, which is not allowed")
+    if scheme.lower() == "asset" and not _REFERENCE.fullmatch(href):
+        return broken("href_reference", path, f"{shown(href, 100)} is not a reference into the lab's store")
     return _credentials_problem(path, href, scheme.lower())
 
 

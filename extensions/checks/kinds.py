@@ -49,11 +49,12 @@ def _labels(item: dict[str, Any]) -> Iterator[Problem]:
 
 
 def _dataset(item: dict[str, Any]) -> Iterator[Problem]:
-    yield from _without_sources(item, "the scenes and labels of its chips")
+    if not _links(item, DERIVED):
+        yield broken("provenance_missing", ["links"], "no `derived_from` link names the scenes and labels of its chips")
 
 
 def _model(item: dict[str, Any]) -> Iterator[Problem]:
-    yield from _without_sources(item, "the dataset version that it was tuned on")
+    # Its dataset is linked where the catalog has it; published weights come without.
     weights = _with_role(item, "mlm:model")
     if not weights:
         yield _no_asset("no asset has the role `mlm:model`")
@@ -115,11 +116,6 @@ def _no_asset(message: str) -> Problem:
 
 def _no_bands(key: str) -> Problem:
     return broken("bands_missing", ["assets", key, "bands"], "the asset names no bands")
-
-
-def _without_sources(item: dict[str, Any], what: str) -> Iterator[Problem]:
-    if not _links(item, DERIVED):
-        yield broken("provenance_missing", ["links"], f"no `derived_from` link names {what}")
 
 
 def _without_classes(assets: list[_NamedAsset]) -> Iterator[Problem]:

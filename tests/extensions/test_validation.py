@@ -165,6 +165,10 @@ GARBAGE: list[tuple[str, str, Any]] = [
     ("href_scheme", "assets.B02.href", asset_at("GTIFF_DIR:1:a.tif")),
     ("href_scheme", "assets.B02.href", asset_at("vrt://https://example.org/a.tif")),
     ("href_scheme", "links[0].href", foreign(links=[{"rel": "via", "href": "javascript:alert(1)"}])),
+    ("href_reference", "assets.B02.href", asset_at("asset://../../etc/passwd")),
+    ("href_reference", "assets.B02.href", asset_at(f"asset://{OTHER_SUM}/a/b.tif")),
+    ("href_reference", "assets.B02.href", asset_at(f"asset://{OTHER_SUM}/..")),
+    ("href_reference", "assets.B02.href", asset_at(f"Asset://{OTHER_SUM}/a.tif")),
     ("href_local_path", "assets.B02.href", asset_at("/data/a.tif")),
     ("href_local_path", "assets.B02.href", asset_at("/vsicurl/https://example.org/a.tif")),
     ("href_local_path", "assets.B02.href", asset_at("C:\\data\\a.tif")),
@@ -189,7 +193,6 @@ GARBAGE: list[tuple[str, str, Any]] = [
     ("provenance_missing", "links", lab(CHIP, lambda item: item.update(links=item["links"][:2]))),
     ("provenance_missing", "links", lab(LABEL, lambda item: item.update(links=item["links"][:1]))),
     ("provenance_missing", "links", lab(DATASET, lambda item: item.update(links=item["links"][:1]))),
-    ("provenance_missing", "links", lab(MODEL, lambda item: item.update(links=item["links"][:1]))),
     ("provenance_missing", "links", lab(PREDICTION, lambda item: item.update(links=item["links"][:2]))),
     ("provenance_missing", "links", lab(PREDICTION, lambda item: item.update(links=item["links"][2:]))),
     ("provenance_href", "links[1].href", lab(CHIP, lambda item: item["links"][1].update(href="../x.json"))),
@@ -242,6 +245,7 @@ def test_what_comes_from_elsewhere_is_taken(schemas: SchemaStore) -> None:
         "gs://bucket/key",
         "abfss://container@account.dfs.core.windows.net/key",
         "asset://1220" + "a" * 64 + "/a.tif",
+        "asset://d50110" + "a" * 32 + "/a b.tif",
         "./a.tif",
         "../catalog.json",
         "collections/x/items/y",
@@ -253,7 +257,14 @@ def test_addresses_that_open_are_taken(href: str) -> None:
     assert href_problem(["href"], href) is None
 
 
-@given(st.lists(st.sampled_from([*"aZ09:/?#@&;=%.\\ \n<-_~", "https://", "s3:", "sig", "token", "%73ig"]), max_size=12))
+@given(
+    st.lists(
+        st.sampled_from(
+            [*"aZ09:/?#@&;=%.\\ \n<-_~", "https://", "asset://", OTHER_SUM, "s3:", "sig", "token", "%73ig"]
+        ),
+        max_size=12,
+    )
+)
 def test_the_fast_check_of_addresses_accepts_nothing_that_the_slow_one_refuses(parts: list[str]) -> None:
     from jsonschema_rs import Draft7Validator
 

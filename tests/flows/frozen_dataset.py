@@ -14,6 +14,7 @@ from terralab.catalog.publish import publish
 from terralab.catalog.workspace import Workspace
 from terralab.datasets.cog import encode_chip
 from terralab.extensions.dataset import dataset_item, datasets_collection
+from terralab.extensions.item import item_link
 from terralab.extensions.raster import MASK_NODATA, BandRecord, BandStatistics, ClassDefinition, Grid
 from terralab.flows.tuning.dataset_version import tree_hash
 
@@ -82,7 +83,7 @@ def freeze(
         class_counts={entry.name: int((masks == entry.value).sum()) for entry in classes},
         split_counts={split: list(splits).count(split) for split in ("train", "validate", "test")},
         split_report={},
-        sources=[],
+        sources=[item_link("derived_from", f"{name}-scenes", "scene")],
     )
     publish(workspace, [datasets_collection(grids[0].footprint(WHEN))], [item])
     return item
