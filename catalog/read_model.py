@@ -12,10 +12,11 @@ from typing import Any
 
 import orjson
 import shapely
-from pypgstac.hydration import dehydrate, hydrate
+from pypgstac.hydration import hydrate
 
+from terralab.catalog.dehydration import dehydrated
 from terralab.catalog.rendering import holds_mark, rendered
-from terralab.catalog.store import HREF_SCHEME, parse_href
+from terralab.catalog.store import parse_href
 from terralab.extensions.dataset import MEMBERS_REL
 from terralab.extensions.item import parse_time
 from terralab.extensions.lab import CLASS_COUNTS_PROP, EXECUTION_REL, METRICS_PROP, PRODUCED_REL, Kind
@@ -157,9 +158,19 @@ def hash_of(content: bytes) -> bytes:
 
 
 def stored_files(document: Mapping[str, Any]) -> list[str]:
-    """Return the multihashes of an item's or a collection's files in the asset store, each once."""
-    hrefs = [str(asset.get("href", "")) for asset in (document.get("assets") or {}).values() if isinstance(asset, dict)]
-    return sorted({parse_href(href)[0] for href in hrefs if href.startswith(HREF_SCHEME)})
+    """Return the multihashes of an item's or a collection's files in the asset store, each once.
+
+    A reference that is none, which only another program can have written, refers to nothing.
+    """
+    assets = [asset for asset in (document.get("assets") or {}).values() if isinstance(asset, dict)]
+    return sorted({checksum for asset in assets if (checksum := _checksum(str(asset.get("href", ""))))})
+
+
+def _checksum(href: str) -> str | None:
+    try:
+        return parse_href(href)[0]
+    except ValueError:
+        return None
 
 
 def time_range(properties: Mapping[str, Any]) -> tuple[datetime, datetime]:
@@ -206,7 +217,7 @@ def _lineage_links(item: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _content(item: Mapping[str, Any], state: CollectionState) -> bytes:
     """Return what pgstac's own loader would store."""
-    content = dehydrate(dict(state.base_item), dict(item))
+    content = dehydrated(state.base_item, item)
     for name in ("id", "collection", "geometry", "type", "pgstac:base_item"):
         content.pop(name, None)
     if state.base_item_id is not None:
