@@ -19,12 +19,13 @@ from starlette.datastructures import State
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from terralab.catalog.access.paging import check_token
 from terralab.catalog.access.policy import PUBLIC, Guarded, guarded, may_read, read_filter
 from terralab.catalog.access.principal import Principal
 from terralab.catalog.access.requests import principal_of
 from terralab.catalog.addresses import WEB_BASE, address_of
 from terralab.catalog.cql2_sql import NotCompiled
-from terralab.catalog.errors import ServiceUnavailable
+from terralab.catalog.errors import InvalidInput, ServiceUnavailable
 from terralab.catalog.problems import problem, status_of
 from terralab.catalog.projection import Projection
 from terralab.catalog.read_model import canonical, etag_of, hydrated
@@ -82,7 +83,7 @@ class FastReads:
             answered = await handler(scope, body, send)
         except NotCompiled:
             answered = False
-        except ServiceUnavailable as error:
+        except (InvalidInput, ServiceUnavailable) as error:
             await problem(Request(scope), status_of(error), error.code, str(error))(scope, receive, send)
             return
         if not answered:
@@ -117,6 +118,10 @@ class FastReads:
         hidden = await self._state.collection_access.hidden_from(caller)
         wanted = search if collection is None else {**search, "collections": [collection]}
         plan = compile_search(wanted, self._max_limit, read_filter(caller), hidden)
+        if plan.token is not None and not (caller.reads_all or caller.is_admin):
+            with database_errors():
+                async with self._state.readpool.acquire(timeout=CONNECTION_WAIT_SECONDS) as connection:
+                    await check_token(connection, str(search["token"]), caller, hidden)
         page = await self._page(plan)
         if page is None or (collection is not None and not page.items):
             return False  # an empty page may be that of a collection that does not exist

@@ -152,8 +152,14 @@ def _varying(send: Send, private: bool) -> Send:
             for name in CREDENTIAL_HEADERS:
                 headers.add_vary_header(name)
             if private:
-                kept = headers.get("cache-control", "").replace("public", "private")
-                headers["cache-control"] = kept or "private"
+                headers["cache-control"] = _for_one(headers.get("cache-control", ""))
         await send(message)
 
     return send_varying
+
+
+def _for_one(directives: str) -> str:
+    """Return a Cache-Control that lets no cache of many keep the answer."""
+    parts = [part for part in (part.strip() for part in directives.split(",")) if part and part.lower() != "public"]
+    kept_by_none = any(part.lower().partition("=")[0] in ("private", "no-store") for part in parts)
+    return ", ".join(parts if kept_by_none else ["private", *parts])
