@@ -19,7 +19,7 @@ from tests.benchmarks.catalog.servers import Server, serving
 
 CLIENTS = (1, 16)
 SYSTEMS = (OURS, STOCK, TUNED)
-GATE_ITEMS = 2000
+GATE_ITEMS = 1000
 _WARM_SECONDS = 1.0
 _LONGEST_SECONDS = 30.0
 _ANSWERS_PER_CLIENT = 5

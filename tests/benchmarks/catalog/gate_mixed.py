@@ -31,7 +31,7 @@ _FIELDS: tuple[dict[str, list[str]], ...] = (
 
 
 def mixed(random: Random) -> Iterator[Query]:
-    """Yield searches of one to six members, a third of them as walks over all pages."""
+    """Yield searches of one to six members, a sixth of them as walks over all pages."""
     for index in range(COUNT):
         body: dict[str, Any] = {}
         for name, (chance, make) in _MEMBERS.items():
@@ -41,7 +41,7 @@ def mixed(random: Random) -> Iterator[Query]:
             del body["intersects"]
         if "filter" in body:
             body["filter-lang"] = "cql2-json"
-        walks = index % 3 == 0 and "fields" not in body
+        walks = index % 6 == 0 and "fields" not in body
         if walks:
             body.setdefault("collections", _collections(random))
         body["limit"] = random.choice([40, 90, 250]) if walks else random.choice([1, 5, 30, 100])
@@ -61,7 +61,7 @@ def _ids(random: Random) -> list[str]:
     ]
     return [
         *known,
-        *(f"{kind}-{random.randrange(2000):09d}" for kind in ("scene", "chip", "prediction") for _ in range(9)),
+        *(f"{kind}-{random.randrange(1000):09d}" for kind in ("scene", "chip", "prediction") for _ in range(9)),
     ]
 
 
