@@ -110,11 +110,35 @@ COLLECTION: Schema = {
         "assets": _ASSETS,
     },
 }
+EXAMPLE_ITEM: Schema = {
+    "type": "Feature",
+    "stac_version": "1.1.0",
+    "id": "field-1",
+    "geometry": {"type": "Polygon", "coordinates": [[[10, 50], [11, 50], [11, 51], [10, 51], [10, 50]]]},
+    "bbox": [10, 50, 11, 51],
+    "properties": {"datetime": "2026-05-01T10:00:00Z", "title": "A field"},
+    "links": [],
+    "assets": {"image": {"href": "https://example.org/field-1.tif", "type": "image/tiff", "roles": ["data"]}},
+}
+EXAMPLE_COLLECTION: Schema = {
+    "type": "Collection",
+    "stac_version": "1.1.0",
+    "id": "fields",
+    "description": "Fields near the river",
+    "license": "other",
+    "extent": {
+        "spatial": {"bbox": [[10, 50, 11, 51]]},
+        "temporal": {"interval": [["2026-05-01T10:00:00Z", None]]},
+    },
+    "links": [],
+}
+ITEM["example"], COLLECTION["example"] = EXAMPLE_ITEM, EXAMPLE_COLLECTION
 ITEMS: Schema = {
     "title": "STAC items",
     "type": "object",
     "required": ["type", "features"],
     "properties": {"type": {"const": "FeatureCollection"}, "features": {"type": "array", "items": ITEM}},
+    "example": {"type": "FeatureCollection", "features": [EXAMPLE_ITEM]},
 }
 BULK_ITEMS: Schema = {
     "title": "Items by id",
@@ -124,8 +148,13 @@ BULK_ITEMS: Schema = {
         "items": {"type": "object", "additionalProperties": ITEM},
         "method": {"enum": ["insert", "upsert"], "default": "insert"},
     },
+    "example": {"items": {"field-1": EXAMPLE_ITEM}, "method": "upsert"},
 }
-MERGE_PATCH: Schema = {"title": "JSON Merge Patch (RFC 7396)", "type": "object"}
+MERGE_PATCH: Schema = {
+    "title": "JSON Merge Patch (RFC 7396)",
+    "type": "object",
+    "example": {"properties": {"title": "Another", "gsd": None}},
+}
 JSON_PATCH: Schema = {
     "title": "JSON Patch (RFC 6902)",
     "type": "array",
@@ -139,6 +168,7 @@ JSON_PATCH: Schema = {
             "value": {},
         },
     },
+    "example": [{"op": "add", "path": "/properties/title", "value": "Another"}],
 }
 _MEANINGS = {
     400: "The request is malformed.",
