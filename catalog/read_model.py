@@ -5,6 +5,7 @@ filter compiled to columns (`search_plan`) finds what pgstac finds.
 """
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -227,20 +228,22 @@ def _content(item: Mapping[str, Any], state: CollectionState) -> bytes:
 
 def _value(value: Any, kind: str) -> str | float | None:
     """Return what pgstac's `to_text` or `to_float` makes of a property, None where it makes nothing of it."""
-    if value is None or isinstance(value, dict | list):
+    if value is None or (kind == NUMBER and isinstance(value, dict | list)):
         return None
     if kind == NUMBER:
         return _number(value)
     if isinstance(value, str):
         return value
+    if isinstance(value, dict | list):  # never null: a visibility of no known form would count as public
+        return json.dumps(value, ensure_ascii=False)
     return orjson.dumps(value).decode()
 
 
 def _words(properties: Mapping[str, Any]) -> str | None:
     """Return title, description and keywords, as the free text extension names them; of a model its name, too."""
-    names = ("title", "description", "label:description")
+    names = ["title", "description", "label:description"]
     if properties.get("lab:kind") == Kind.MODEL:
-        names += ("mlm:name", "mlm:architecture")
+        names += ["mlm:name", "mlm:architecture"]
     texts = [properties.get(name) for name in names]
     keywords = properties.get("keywords")
     texts += keywords if isinstance(keywords, list) else [keywords]

@@ -156,9 +156,8 @@ def _left_over(connection: psycopg.Connection[Any]) -> list[Difference]:
 
 def _same_json(one: bytes, other: bytes) -> bool:
     """Compare as JSON values, but for nulls, which pgstac drops."""
-    return _without_nulls(orjson.loads(one.replace(BASE, b"~"))) == _without_nulls(
-        orjson.loads(other.replace(BASE, b"~"))
-    )
+    first, second = (_without_nulls(orjson.loads(body.replace(BASE, b"~"))) for body in (one, other))
+    return bool(first == second)
 
 
 def _without_nulls(value: Any) -> Any:
