@@ -1,14 +1,15 @@
 """Counts and histograms of the items that a search matches: what there is to count, and how it is answered.
 
-Counts of whole collections are sums over `lab.facets`, which writers keep exact (`sql/30_facets.sql`). Counts of less
-are one pass over the read model, or over pgstac itself where the read model cannot answer (`aggregation_sql`).
+Counts of whole collections are sums over `lab.facets`, which writers keep exact (`sql/30_facets.sql`). Counts of less,
+and of grid cells, are one pass over the read model, or over pgstac itself where the read model cannot answer
+(`aggregation_sql`); they are kept for as long as the collections do not change.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import asyncpg
 
@@ -19,9 +20,9 @@ from terralab.extensions.item import format_time
 from terralab.extensions.lab import Kind
 
 Interval = Literal["year", "month", "day"]
-MAX_ZOOM = 22
+DEFAULT_ZOOM, MAX_ZOOM = 5, 22
 MAX_BUCKETS = 10_000
-KEPT_RESULTS = 500
+KEPT_RESULTS = 1_000
 _TENTHS = range(0, 100, 10)
 _PIXELS = (Kind.CHIPS, Kind.LABELS, Kind.DATASET, Kind.PREDICTION)
 
@@ -79,7 +80,7 @@ class Wanted:
     search: Mapping[str, Any]
     names: tuple[str, ...]
     interval: Interval = "month"
-    zoom: int = sql.FACET_ZOOM
+    zoom: int = DEFAULT_ZOOM
 
     @property
     def facets(self) -> dict[str, str]:
@@ -87,9 +88,16 @@ class Wanted:
         return {facet: name for name in self.names if (facet := AGGREGATIONS[name].facet) is not None}
 
     @property
-    def has_ends(self) -> bool:
-        """Return whether the earliest or the latest time is wanted."""
-        return "datetime_min" in self.names or "datetime_max" in self.names
+    def shape(self) -> sql.Shape:
+        """Return what must be counted."""
+        ends = "datetime_min" in self.names or "datetime_max" in self.names
+        return sql.Shape(tuple(self.facets), self.interval, self.zoom, ends)
+
+    @property
+    def scanned(self) -> list[str]:
+        """Return the facets that are not summed, even of whole collections."""
+        by_day = {"month"} if self.interval == "day" else set()
+        return [facet for facet in self.facets if facet not in sql.SUMMED - by_day]
 
 
 def aggregations_of(kind: str | None) -> dict[str, Aggregation]:
@@ -102,7 +110,7 @@ class Aggregator:
     """Aggregates, and keeps what took a pass over the items for as long as their collections do not change."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[Any, list[dict[str, Any]]] = OrderedDict()
+        self._kept: OrderedDict[Any, Any] = OrderedDict()
 
     async def aggregate(
         self,
@@ -119,69 +127,95 @@ class Aggregator:
             policy: CQL2 JSON that every item must meet as well.
             hidden: collections whose items are left out.
         """
+        collections = wanted.search.get("collections") or None
         async with connection.transaction(isolation="repeatable_read", readonly=True):
-            return await self._answers(connection, wanted, policy, hidden)
+            if await sql.is_stale(connection, collections):
+                return await self._by_pgstac(connection, wanted, policy, hidden)
+            try:
+                where, values = compile_where(wanted.search, policy, hidden)
+            except NotCompiled:
+                return await self._by_pgstac(connection, wanted, policy, hidden)
+            versions = await sql.versions(connection, collections)
+            key = (where, repr(values), wanted.names, wanted.interval, wanted.zoom, tuple(versions.items()))
+            if (known := self._kept.get(key)) is None:
+                if _is_whole(wanted):
+                    counted = await self._whole(connection, wanted, versions, policy, hidden)
+                else:
+                    counted = await sql.scan(connection, wanted.shape, f"lab.items WHERE {where}", values)
+                known = self._keep(key, [_answer(name, wanted, counted) for name in wanted.names])
+        return cast(list[dict[str, Any]], known)
 
-    async def _answers(
+    async def _by_pgstac(
         self,
         connection: asyncpg.Connection,
         wanted: Wanted,
         policy: Mapping[str, Any] | None,
         hidden: AbstractSet[str],
     ) -> list[dict[str, Any]]:
-        shape = sql.Shape(tuple(wanted.facets), wanted.interval, wanted.zoom, wanted.has_ends)
-        version, stale = await sql.state(connection, wanted.search.get("collections") or None)
-        try:
-            if stale:
-                raise NotCompiled("stale")
-            if _is_summed(wanted):
-                return _answers(wanted, await _summed(connection, wanted, *compile_where({}, policy, hidden)))
-            where, values = compile_where(wanted.search, policy, hidden)
-        except NotCompiled:
-            return _answers(wanted, await sql.scan_pgstac(connection, shape, wanted.search, policy, hidden))
-        key = (where, repr(values), wanted.names, shape, version)
-        if key not in self._kept:
+        counted = await sql.scan_pgstac(connection, wanted.shape, wanted.search, policy, hidden)
+        return [_answer(name, wanted, counted) for name in wanted.names]
+
+    async def _whole(
+        self,
+        connection: asyncpg.Connection,
+        wanted: Wanted,
+        versions: Mapping[str, int],
+        policy: Mapping[str, Any] | None,
+        hidden: AbstractSet[str],
+    ) -> sql.Counted:
+        """Count the items of whole collections."""
+        collections = wanted.search.get("collections") or None
+        where, values = compile_where({}, policy, hidden)
+        summed = [facet for facet in wanted.facets if facet not in wanted.scanned]
+        counted = await sql.sum_facets(connection, summed, collections, where, values)
+        if "month" in summed and wanted.interval == "year":
+            counted.counts["month"] = _added(counted.counts["month"], lambda month: month[:4])
+        for facet in wanted.scanned:
+            buckets: list[sql.Bucket] = []
+            for collection, version in versions.items():
+                if collection not in hidden:
+                    buckets += await self._of_collection(connection, wanted, facet, collection, version, policy)
+            counted.counts[facet] = _added(buckets, lambda value: value)
+        if wanted.shape.ends:
+            counted.first, counted.last = await sql.ends(connection, collections, where, values)
+        return counted
+
+    async def _of_collection(
+        self,
+        connection: asyncpg.Connection,
+        wanted: Wanted,
+        facet: str,
+        collection: str,
+        version: int,
+        policy: Mapping[str, Any] | None,
+    ) -> list[sql.Bucket]:
+        """Return the counts of a facet in a collection, those of before where it has not changed."""
+        where, values = compile_where({"collections": [collection]}, policy)
+        shape = sql.Shape((facet,), wanted.interval, wanted.zoom, ends=False)
+        key = (where, repr(values), shape, version)
+        if (known := self._kept.get(key)) is None:
             counted = await sql.scan(connection, shape, f"lab.items WHERE {where}", values)
-            self._kept[key] = _answers(wanted, counted)
-            if len(self._kept) > KEPT_RESULTS:
-                self._kept.popitem(last=False)
-        return self._kept[key]
+            known = self._keep(key, counted.counts[facet])
+        return cast(list[sql.Bucket], known)
+
+    def _keep(self, key: Any, value: Any) -> Any:
+        self._kept[key] = value
+        if len(self._kept) > KEPT_RESULTS:
+            self._kept.popitem(last=False)
+        return value
 
 
-def _is_summed(wanted: Wanted) -> bool:
-    """Say whether everything that is wanted is a sum over facets."""
-    given = {name for name, value in wanted.search.items() if value is not None}
-    by_day = "month" in wanted.facets and wanted.interval == "day"
-    in_fine_tiles = "tile" in wanted.facets and wanted.zoom > sql.FACET_ZOOM
-    return given <= {"collections"} and not by_day and not in_fine_tiles
+def _is_whole(wanted: Wanted) -> bool:
+    """Say whether whole collections are counted."""
+    return {name for name, value in wanted.search.items() if value is not None} <= {"collections"}
 
 
-async def _summed(connection: asyncpg.Connection, wanted: Wanted, where: str, values: list[Any]) -> sql.Counted:
-    collections = wanted.search.get("collections") or None
-    counted = await sql.sum_facets(connection, tuple(wanted.facets), collections, where, values)
-    if "month" in wanted.facets and wanted.interval == "year":
-        counted.counts["month"] = _merged(counted.counts["month"], lambda month: month[:4])
-    if "tile" in wanted.facets:
-        counted.counts["tile"] = _merged(counted.counts["tile"], lambda tile: _parent(tile, wanted.zoom))
-    if wanted.has_ends:
-        counted.first, counted.last = await sql.ends(connection, collections, where, values)
-    return counted
-
-
-def _merged(buckets: list[sql.Bucket], coarser: Callable[[str], str]) -> list[sql.Bucket]:
+def _added(buckets: Iterable[sql.Bucket], coarser: Callable[[str], str]) -> list[sql.Bucket]:
     sums: dict[str, int] = {}
     for bucket in buckets:
-        sums[coarser(bucket.value)] = sums.get(coarser(bucket.value), 0) + bucket.items
+        value = coarser(bucket.value)
+        sums[value] = sums.get(value, 0) + bucket.items
     return [sql.Bucket(value, items) for value, items in sums.items()]
-
-
-def _parent(tile: str, zoom: int) -> str:
-    own, x, y = (int(part) for part in tile.split("/"))
-    return f"{zoom}/{x >> (own - zoom)}/{y >> (own - zoom)}"
-
-
-def _answers(wanted: Wanted, counted: sql.Counted) -> list[dict[str, Any]]:
-    return [_answer(name, wanted, counted) for name in wanted.names]
 
 
 def _answer(name: str, wanted: Wanted, counted: sql.Counted) -> dict[str, Any]:

@@ -7,8 +7,7 @@ from typing import Any
 from fastapi import HTTPException
 from stac_fastapi.types.rfc3339 import str_to_interval
 
-from terralab.catalog.aggregation import AGGREGATIONS, MAX_ZOOM, Aggregation, Wanted
-from terralab.catalog.aggregation_sql import FACET_ZOOM
+from terralab.catalog.aggregation import AGGREGATIONS, DEFAULT_ZOOM, MAX_ZOOM, Aggregation, Wanted
 from terralab.catalog.errors import InvalidInput
 from terralab.catalog.search_guards import check_box, check_filter, check_geometry, parse_filter
 
@@ -87,7 +86,7 @@ def _interval(body: Mapping[str, Any]) -> Any:
 
 
 def _zoom(body: Mapping[str, Any]) -> int:
-    value = body.get(_ZOOM, FACET_ZOOM)
+    value = body.get(_ZOOM, DEFAULT_ZOOM)
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_ZOOM:
         raise InvalidInput(f"{_ZOOM} must be a zoom level, 0 to {MAX_ZOOM}")
     return value

@@ -17,8 +17,14 @@ from terralab.catalog.search_guards import split_box
 from terralab.catalog.search_plan import conditions_of_query
 from terralab.extensions.lab import CLASS_COUNTS_PROP
 
-FACET_ZOOM = 8
 CLASS = "class"
+SUMMED = frozenset(
+    (
+        *("item", "kind", "split", "month", "dataset_version", "run_type", "status", "model", "platform"),
+        *("cloud_cover", CLASS),
+    )
+)
+"""The facets that `lab.facets` counts; the others have too many values for every write to count them."""
 _PERIODS = {"year": "YYYY", "month": "YYYY-MM", "day": "YYYY-MM-DD"}
 # The column of `lab.items` that a facet is of, and the SQL of its values where they are not the column's.
 _COLUMNS = {"item": "collection", "month": "datetime", "tile": "geometry"}
@@ -27,9 +33,8 @@ _VALUES = {
     "month": "to_char(datetime AT TIME ZONE 'UTC', '{period}')",
     "tile": "lab.tile_of(box, {zoom:d})",
 }
-_STATE = """
-    SELECT (SELECT coalesce(sum(version), 0) FROM lab.collections WHERE $1::text[] IS NULL OR id = ANY($1)),
-        EXISTS (SELECT FROM lab.stale WHERE $1::text[] IS NULL OR collection = ANY($1))"""
+_VERSIONS = "SELECT id, version FROM lab.collections WHERE $1::text[] IS NULL OR id = ANY($1) ORDER BY id"
+_STALE = "SELECT EXISTS (SELECT FROM lab.stale WHERE $1::text[] IS NULL OR collection = ANY($1))"
 _SUMS = """
     SELECT facet, CASE facet WHEN 'item' THEN collection ELSE value END, sum(items)::bigint, sum(pixels)
     FROM lab.facets
@@ -96,10 +101,14 @@ class Shape(NamedTuple):
     ends: bool
 
 
-async def state(connection: asyncpg.Connection, collections: Sequence[str] | None) -> tuple[int, bool]:
-    """Return the version of collections (None: all), and whether items of them wait to be rendered."""
-    row = await connection.fetchrow(_STATE, collections)
-    return int(row[0]), bool(row[1])
+async def versions(connection: asyncpg.Connection, collections: Sequence[str] | None) -> dict[str, int]:
+    """Return the versions of collections (None: all), which grow with every change of their items."""
+    return dict(await connection.fetch(_VERSIONS, collections))
+
+
+async def is_stale(connection: asyncpg.Connection, collections: Sequence[str] | None) -> bool:
+    """Return whether items of collections (None: of any) wait to be rendered."""
+    return bool(await connection.fetchval(_STALE, collections))
 
 
 async def sum_facets(

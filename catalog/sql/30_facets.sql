@@ -2,8 +2,10 @@
 -- collections are summed from, in place of reading a million rows.
 --
 -- Triggers on lab.items append to lab.facets, so it is exact in every transaction and no writer waits for another. Every
--- few hundred rows what was appended is merged.
+-- few thousand rows what was appended is merged. Only what has few values is counted so: a row for every grid cell would
+-- cost a bulk load more than it gives.
 ALTER TABLE lab.items ADD COLUMN IF NOT EXISTS class_counts jsonb;
+ALTER TABLE lab.items ALTER COLUMN class_counts SET STORAGE MAIN;  -- beside the row, not where the bodies are
 
 CREATE TABLE IF NOT EXISTS lab.facets (
     facet text NOT NULL,            -- what is counted; `item` counts all of them
@@ -13,11 +15,9 @@ CREATE TABLE IF NOT EXISTS lab.facets (
     visibility text,
     project text,
     items bigint NOT NULL,          -- how many more (or fewer) items have that value
-    pixels double precision,        -- for `class`: of how many pixels
-    merged boolean NOT NULL DEFAULT false
+    pixels double precision         -- for `class`: of how many pixels
 );
-CREATE INDEX IF NOT EXISTS facets_value ON lab.facets (facet, collection, value);
-CREATE INDEX IF NOT EXISTS facets_unmerged ON lab.facets (collection) WHERE NOT merged;
+CREATE INDEX IF NOT EXISTS facets_collection ON lab.facets (collection, facet);
 
 -- The box of a geometry; of its first part where it crosses longitude 180.
 CREATE OR REPLACE FUNCTION lab.box_of(place geometry) RETURNS box2d AS $$
@@ -42,6 +42,7 @@ $$ LANGUAGE sql IMMUTABLE PARALLEL SAFE;
 CREATE OR REPLACE FUNCTION lab.count_facets() RETURNS trigger AS $$
 DECLARE
     sign integer := TG_ARGV[0];
+    appended integer;
 BEGIN
     INSERT INTO lab.facets (facet, collection, value, owner, visibility, project, items)
     SELECT
@@ -49,47 +50,42 @@ BEGIN
              WHEN grouping(month) = 0 THEN 'month' WHEN grouping(dataset_version) = 0 THEN 'dataset_version'
              WHEN grouping(run_type) = 0 THEN 'run_type' WHEN grouping(status) = 0 THEN 'status'
              WHEN grouping(model) = 0 THEN 'model' WHEN grouping(platform) = 0 THEN 'platform'
-             WHEN grouping(grid_code) = 0 THEN 'grid_code' WHEN grouping(cloud_cover) = 0 THEN 'cloud_cover'
-             WHEN grouping(tile) = 0 THEN 'tile' ELSE 'item' END AS facet,
+             WHEN grouping(cloud_cover) = 0 THEN 'cloud_cover' ELSE 'item' END AS facet,
         collection,
-        coalesce(kind, split, month, dataset_version, run_type, status, model, platform, grid_code, cloud_cover, tile,
-                 '') AS value,
+        coalesce(kind, split, month, dataset_version, run_type, status, model, platform, cloud_cover, '') AS value,
         owner, visibility, project, sign * count(*)
     FROM (
         SELECT collection, owner, visibility, project, kind, split, dataset_version, run_type, status, model, platform,
-            grid_code, to_char(datetime AT TIME ZONE 'UTC', 'YYYY-MM') AS month,
-            lab.tenth_of(cloud_cover) AS cloud_cover, lab.tile_of(box, 8) AS tile
-        FROM (SELECT *, lab.box_of(geometry) AS box FROM changed OFFSET 0) AS boxed OFFSET 0
+            to_char(datetime AT TIME ZONE 'UTC', 'YYYY-MM') AS month, lab.tenth_of(cloud_cover) AS cloud_cover
+        FROM changed
     ) AS facets
     GROUP BY collection, owner, visibility, project, GROUPING SETS ((), kind, split, month, dataset_version, run_type,
-        status, model, platform, grid_code, cloud_cover, tile)
-    HAVING num_nonnulls(kind, split, month, dataset_version, run_type, status, model, platform, grid_code, cloud_cover,
-        tile) = 1 OR grouping(kind, split, month, dataset_version, run_type, status, model, platform, grid_code,
-        cloud_cover, tile) = 2047;
+        status, model, platform, cloud_cover)
+    HAVING num_nonnulls(kind, split, month, dataset_version, run_type, status, model, platform, cloud_cover) = 1
+        OR grouping(kind, split, month, dataset_version, run_type, status, model, platform, cloud_cover) = 511;
+    GET DIAGNOSTICS appended = ROW_COUNT;
     INSERT INTO lab.facets (facet, collection, value, owner, visibility, project, items, pixels)
     SELECT 'class', c.collection, f.key, c.owner, c.visibility, c.project, sign * count(*), sign * sum(f.value::float8)
     FROM (SELECT * FROM changed WHERE jsonb_typeof(class_counts) = 'object') AS c, LATERAL jsonb_each(class_counts) AS f
     WHERE jsonb_typeof(f.value) = 'number' GROUP BY 2, 3, 4, 5, 6;
-    PERFORM lab.merge_facets(collection) FROM (SELECT DISTINCT collection FROM changed) AS touched;
+    IF random() < appended / 10000.0 THEN
+        PERFORM lab.merge_facets(collection) FROM (SELECT DISTINCT collection FROM changed) AS touched;
+    END IF;
     RETURN NULL;
 END;
 $$ LANGUAGE plpgsql;
 
--- Replace what was appended for a collection by its sums, where it is much and nobody else is at it.
-CREATE OR REPLACE FUNCTION lab.merge_facets(wanted text, much integer DEFAULT 500) RETURNS void AS $$
+-- Replace what was appended for a collection by its sums, where nobody else is at it.
+DROP FUNCTION IF EXISTS lab.merge_facets(text, integer);
+CREATE OR REPLACE FUNCTION lab.merge_facets(wanted text) RETURNS void AS $$
 BEGIN
-    IF NOT EXISTS (SELECT FROM lab.facets WHERE collection = wanted AND NOT merged OFFSET much)
-        OR current_setting('transaction_isolation') <> 'read committed'
+    IF current_setting('transaction_isolation') <> 'read committed'
         OR NOT pg_try_advisory_xact_lock(hashtextextended(wanted, 30)) THEN
         RETURN;
     END IF;
-    WITH gone AS (
-        DELETE FROM lab.facets f
-        USING (SELECT DISTINCT facet, value FROM lab.facets WHERE collection = wanted AND NOT merged) AS k
-        WHERE f.facet = k.facet AND f.collection = wanted AND f.value = k.value RETURNING f.*
-    )
-    INSERT INTO lab.facets
-    SELECT facet, collection, value, owner, visibility, project, sum(items), sum(pixels), true
+    WITH gone AS (DELETE FROM lab.facets WHERE collection = wanted RETURNING *)
+    INSERT INTO lab.facets (facet, collection, value, owner, visibility, project, items, pixels)
+    SELECT facet, collection, value, owner, visibility, project, sum(items), sum(pixels)
     FROM gone GROUP BY 1, 2, 3, 4, 5, 6 HAVING sum(items) <> 0;
 END;
 $$ LANGUAGE plpgsql;
