@@ -24,6 +24,7 @@ from terralab.catalog.access.policy import (
 )
 from terralab.catalog.access.principal import ANONYMOUS, Principal
 from terralab.catalog.database import Catalog
+from terralab.catalog.workspace import Workspace
 from tests.conftest import execute
 
 READ = frozenset({"read"})
@@ -144,6 +145,21 @@ def test_a_visibility_that_is_none_counts_as_private(value: Any) -> None:
     document = item(0, Guarded())
     document["properties"]["lab:visibility"] = value
     assert not may_read(ANONYMOUS, guarded(document), OPEN)
+
+
+def test_a_visibility_of_no_known_form_is_hidden_everywhere(workspace: Workspace) -> None:
+    values = [5, True, ["public"], ["public", "x"], {"a": 1}, [], {}, "PUBLIC", "", " public"]
+    items = [item(number, Guarded()) for number in range(len(values))]
+    for document, value in zip(items, values, strict=True):
+        document["properties"]["lab:visibility"] = value
+    workspace.catalog.write([collection("things", OPEN)], items)
+    assert list(workspace.catalog.search(filter=read_filter(CALLERS["ben of both"]))) == []
+    condition, parameters = readable_sql(CALLERS["ben of both"], "i")
+    with workspace.catalog.connection() as connection:
+        statement = f"SELECT id, visibility FROM lab.items i WHERE {condition}"
+        assert connection.execute(statement.encode(), parameters).fetchall() == []
+        stored = connection.execute("SELECT count(*) FROM lab.items").fetchone()
+    assert stored == (len(values),)
 
 
 @pytest.fixture(scope="module")
