@@ -161,6 +161,21 @@ def test_flows_are_deployed_with_their_forms(lab: Settings) -> None:
     assert onboard["parameter_openapi_schema"]["properties"]["chip_size"]["default"] == 128
 
 
+def test_the_token_of_this_machine_writes_and_nobody_else(lab: Settings) -> None:
+    file = lab.secrets_folder / "token"
+    assert (file.stat().st_mode & 0o777, file.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    url, token = f"{lab.web.url}/stac/collections/none", {"Authorization": f"Bearer {file.read_text().strip()}"}
+    assert httpx.get(f"{lab.web.url}/stac/collections").status_code == 200, "reads are open on loopback"
+    assert httpx.delete(url).status_code == 401
+    assert httpx.delete(url, headers=token).status_code == 404
+    made = json.loads(terralab("keys", "create", "ana", "--json").stdout)
+    key = {"X-API-Key": made["key"]}
+    assert httpx.delete(url, headers=key).status_code == 403
+    assert terralab("keys", "revoke", made["prefix"]).returncode == 0
+    time.sleep(5)
+    assert httpx.get(url, headers=key).status_code == 401
+
+
 def test_prefect_refuses_forged_requests(lab: Settings) -> None:
     forged = httpx.post(f"{lab.prefect.api_url}/flows/", json={"name": "x"}, headers={"Origin": "https://evil.example"})
     assert forged.status_code == 403
