@@ -55,6 +55,7 @@ from terralab.catalog.search_guards import (
     split_box,
 )
 from terralab.catalog.search_plan import DEFAULT_LIMIT, compile_where, conditions_of_query
+from terralab.catalog.search_query import search_of_query
 from terralab.catalog.served_items import add_map_links, address_assets, page_link, renders_of, restore_nulls
 from terralab.catalog.settings import Settings
 from terralab.catalog.signed_files import sign_assets
@@ -141,7 +142,7 @@ class LabClient(CoreCrudClient):
         if (expression := getattr(search_request, "filter_expr", None)) is not None:
             check_filter(expression)
         check_box(search_request.bbox)
-        _refuse_free_text(search_request)
+        _refuse_free_text(search_request, request)
         if halves := split_box(search_request.bbox):
             search_request.bbox, search_request.intersects = None, MultiPolygon(**halves)
         search_request.conf = None  # a client may not change pgstac's settings
@@ -280,7 +281,7 @@ async def _restricted_collections(app: FastAPI) -> Mapping[str, Guarded]:
             return await fetch_restricted_collections(connection)
 
 
-def _refuse_free_text(search_request: Any) -> None:
+def _refuse_free_text(search_request: Any, request: Request) -> None:
     """Refuse free text that the read model did not answer: pgstac finds no item without a description.
 
     Raises:
@@ -290,6 +291,8 @@ def _refuse_free_text(search_request: Any) -> None:
     if not getattr(search_request, "q", None):
         return
     try:
+        if request.method == "GET":
+            search_of_query(request.scope["query_string"])  # it may hold what is no member of a search
         compile_where(
             search_request.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"limit", "conf"})
         )

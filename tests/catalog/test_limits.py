@@ -201,3 +201,9 @@ def test_a_query_that_lasts_is_503(lab: Workspace) -> None:
     for server in serve(create_app(lab.settings)):
         answer: httpx.Response = server.client.post(SEARCH, json={"filter-lang": "cql2-json", "filter": nested(3)})
         assert (answer.status_code, answer.headers.get("retry-after")) == (503, "5"), answer.text
+
+
+def test_free_text_with_what_is_no_member_of_a_search_is_refused(server: Server) -> None:
+    for path in (SEARCH, "/stac/collections/flood-scenes/items"):
+        assert server.get(f"{path}?q=flood&unknown=1").status_code == 400
+        assert server.get(f"{path}?q=flood").status_code == 200
