@@ -8,7 +8,7 @@ and of grid cells, are one pass over the read model, or over pgstac itself where
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 import asyncpg
@@ -22,7 +22,7 @@ from terralab.extensions.lab import Kind
 Interval = Literal["year", "month", "day"]
 DEFAULT_ZOOM, MAX_ZOOM = 5, 22
 MAX_BUCKETS = 10_000
-KEPT_RESULTS = 1_000
+KEPT_RESULTS = 2_000
 _TENTHS = range(0, 100, 10)
 _PIXELS = (Kind.CHIPS, Kind.LABELS, Kind.DATASET, Kind.PREDICTION)
 
@@ -136,14 +136,17 @@ class Aggregator:
             except NotCompiled:
                 return await self._by_pgstac(connection, wanted, policy, hidden)
             versions = await sql.versions(connection, collections)
-            key = (where, repr(values), wanted.names, wanted.interval, wanted.zoom, tuple(versions.items()))
-            if (known := self._kept.get(key)) is None:
+            scope = (where, repr(values), tuple(versions.items()))
+            keys = {name: (scope, name, wanted.interval, wanted.zoom) for name in wanted.names}
+            found = {name: self._kept[key] for name, key in keys.items() if key in self._kept}
+            if missing := tuple(name for name in wanted.names if name not in found):
+                rest = replace(wanted, names=missing)
                 if _is_whole(wanted):
-                    counted = await self._whole(connection, wanted, versions, policy, hidden)
+                    counted = await self._whole(connection, rest, versions, policy, hidden)
                 else:
-                    counted = await sql.scan(connection, wanted.shape, f"lab.items WHERE {where}", values)
-                known = self._keep(key, [_answer(name, wanted, counted) for name in wanted.names])
-        return cast(list[dict[str, Any]], known)
+                    counted = await sql.scan(connection, rest.shape, f"lab.items WHERE {where}", values)
+                found |= {name: self._keep(keys[name], _answer(name, rest, counted)) for name in missing}
+        return [found[name] for name in wanted.names]
 
     async def _by_pgstac(
         self,
