@@ -37,6 +37,7 @@ from terralab.catalog.addresses import web_base
 from terralab.catalog.aggregation_api import AggregationExtension, aggregation_links
 from terralab.catalog.api_reference import reference_of
 from terralab.catalog.body_limits import BodyLimits
+from terralab.catalog.collection_answer import collection_answer
 from terralab.catalog.cql2_sql import NotCompiled
 from terralab.catalog.errors import InvalidInput, ServiceUnavailable, UnknownName
 from terralab.catalog.problems import add_problem_handlers, problem
@@ -171,7 +172,7 @@ class LabClient(CoreCrudClient):
         found = await super().get_collection(collection_id, request=request, **kwargs)
         _address_all([found], request)
         found["links"] += await related_links(request, collection_id)
-        return found
+        return await collection_answer(found, request)
 
     async def all_collections(self, request: Request, **kwargs: Any) -> Any:
         """Return the collections that the caller may read, their assets addressed."""

@@ -72,6 +72,8 @@ def _is_made(link: Any, document: Mapping[str, Any], bases: Sequence[str]) -> bo
     if rel in MAP_RELS:
         return href.startswith(tuple(f"{base}/tiles/" for base in bases))
     if document.get("type") == "Collection":
+        if rel == "related" and href.startswith(tuple(f"{base}{STAC_PATH}/catalogs/" for base in bases)):
+            return True  # to a project that it is in
         own = tuple(f"{base}{STAC_PATH}/collections/{document.get('id')}/" for base in bases)
         return href.startswith(tuple(root + part for root in own for part in _PARTS_OF_COLLECTION))
     page = f"/items/{document.get('collection')}/{document.get('id')}"

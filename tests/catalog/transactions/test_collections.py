@@ -13,7 +13,9 @@ def test_a_collection_is_created_read_replaced_and_deleted(api: Api, workspace: 
     made = api("POST", "/collections", collection("fields", title="Fields"))
     assert made.status_code == 201, made.text
     assert made.headers["location"] == f"{api.url}/stac{ONE}"
-    assert api.get(ONE)["title"] == "Fields"
+    read = api("GET", ONE)
+    assert (read.json()["title"], read.headers["etag"]) == ("Fields", made.headers["etag"])
+    assert api("GET", ONE, headers={"If-None-Match": made.headers["etag"]}).status_code == 304
     assert api("POST", "/collections", collection("fields")).status_code == 409
     stale = made.headers["etag"]
     put = api("PUT", ONE, collection("fields", title="Meadows"), headers={"If-Match": stale})
