@@ -52,7 +52,7 @@ def migrate(url: str) -> None:
             " use a matching terralab or another database"
         )
     if found != PGSTAC_VERSION:
-        _migrate_pgstac(url)
+        install_pgstac(url, PGSTAC_VERSION)
     with Catalog(url).connection() as connection:
         connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('terralab-migrate', 0))")
         installed = _installed(connection)
@@ -75,6 +75,30 @@ def pgstac_version(url: str) -> str | None:
             return _pgstac_version(connection)
     except psycopg.OperationalError as error:
         raise ServiceUnavailable(f"the database does not answer: {first_line(error)}") from error
+
+
+def install_pgstac(url: str, version: str) -> None:
+    """Make or update pgstac in a database, with PostGIS.
+
+    Raises:
+        SetupProblem: PostGIS is missing.
+        VersionMismatch: the version is newer than this lab's.
+    """
+    if _as_numbers(version) > _as_numbers(PGSTAC_VERSION):
+        raise VersionMismatch(f"pgstac {version} is newer than {PGSTAC_VERSION}, which this lab has; update terralab")
+    try:
+        with psycopg.connect(url, connect_timeout=10) as connection:
+            connection.execute("CREATE EXTENSION IF NOT EXISTS postgis")
+    except psycopg.errors.UndefinedFile as error:
+        raise SetupProblem(
+            "PostGIS is not installed for this PostgreSQL; install it (`apt-get install postgresql-postgis`)"
+        ) from error
+    # These import boto3, half a second that only a migration needs to wait for.
+    from pypgstac.db import PgstacDB
+    from pypgstac.migrate import Migrate
+
+    with PgstacDB(dsn=url) as database:
+        Migrate(database).run_migration(version)
 
 
 def check_installed(connection: psycopg.Connection[Any]) -> None:
@@ -100,22 +124,6 @@ def _pgstac_version(connection: psycopg.Connection[Any]) -> str | None:
         "SELECT version FROM pgstac.migrations ORDER BY datetime DESC, version DESC LIMIT 1"
     ).fetchone()
     return str(row[0]) if row else None
-
-
-def _migrate_pgstac(url: str) -> None:
-    try:
-        with psycopg.connect(url, connect_timeout=10) as connection:
-            connection.execute("CREATE EXTENSION IF NOT EXISTS postgis")
-    except psycopg.errors.UndefinedFile as error:
-        raise SetupProblem(
-            "PostGIS is not installed for this PostgreSQL; install it (`apt-get install postgresql-postgis`)"
-        ) from error
-    # These import boto3, half a second that only a migration needs to wait for.
-    from pypgstac.db import PgstacDB
-    from pypgstac.migrate import Migrate
-
-    with PgstacDB(dsn=url) as database:
-        Migrate(database).run_migration(PGSTAC_VERSION)
 
 
 def _configure(connection: psycopg.Connection[Any]) -> None:

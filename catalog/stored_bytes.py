@@ -16,9 +16,9 @@ from terralab.catalog.store import HREF_SCHEME, Store, parse_href
 _SHARE = "SELECT pg_advisory_xact_lock_shared(hashtextextended('terralab-garbage', 0))"
 _TRY = "SELECT pg_try_advisory_xact_lock(hashtextextended('terralab-garbage', 0))"
 _ALONE = "SELECT pg_advisory_xact_lock(hashtextextended('terralab-garbage', 0))"
-_ASKING_S = 0.3
-_PAUSE_S = 0.02
-_QUEUED_S = 60
+_SHORT_SPELL = "SET LOCAL lock_timeout = '500ms'"
+_LONGEST_WAIT_S = 60.0
+_PAUSE_S = 0.2
 
 
 def require_bytes(
@@ -39,7 +39,7 @@ def require_bytes(
         InvalidItem: an `asset://` reference has no multihash and name.
         AssetCorrupt: or what `refusal` says.
     """
-    connection.execute(_SHARE)
+    hold_off_collector(connection)
     wanted = [entry for document in documents for entry in _references(document)]
     sizes = store.sizes(checksum for _, checksum, _ in wanted)
     for where, checksum, size in wanted:
@@ -49,25 +49,32 @@ def require_bytes(
             raise refusal(f"{where}: file:size says {size} bytes, the store holds {sizes[checksum]}")
 
 
+def hold_off_collector(connection: psycopg.Connection[Any]) -> None:
+    """Keep the collection of garbage from deleting anything until the transaction ends."""
+    connection.execute(_SHARE)
+
+
 def hold_off_writers(connection: psycopg.Connection[Any]) -> None:
     """Wait until no writer has checked bytes, and keep them from it until the transaction ends.
 
-    It asks for a moment without writers first, since new ones would queue behind it; after that it queues.
+    It asks for such a moment, and queues for one only in short spells, since writers queue behind it.
 
     Raises:
-        ServiceUnavailable: a writer does not end.
+        ServiceUnavailable: something holds it off for a minute.
     """
-    deadline = time.monotonic() + _ASKING_S
+    deadline = time.monotonic() + _LONGEST_WAIT_S
     while time.monotonic() < deadline:
         row = connection.execute(_TRY).fetchone()
         if row and row[0]:
             return
-        time.sleep(_PAUSE_S)
-    connection.execute(f"SET LOCAL lock_timeout = '{_QUEUED_S}s'".encode())
-    try:
-        connection.execute(_ALONE)
-    except psycopg.errors.LockNotAvailable as error:
-        raise ServiceUnavailable("something is being published for a long time; repeat the command later") from error
+        try:
+            with connection.transaction():
+                connection.execute(_SHORT_SPELL)
+                connection.execute(_ALONE)
+                return
+        except psycopg.errors.LockNotAvailable:
+            time.sleep(_PAUSE_S)
+    raise ServiceUnavailable("a backup or a large write is under way; repeat the command when it has ended")
 
 
 def _references(document: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
