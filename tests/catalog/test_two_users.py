@@ -112,6 +112,8 @@ OBJECT_ROUTES = [
     Route("map", f"{ASSET}/map"),
     Route("WMTS", f"{ASSET}/WMTSCapabilities.xml"),
     Route("legend", f"{ASSET}/legend.json"),
+    Route("models for the item", "/models/matching?item={c}/{i}"),
+    Route("item below a project", "/stac/catalogs/everything/collections/{c}/items/{i}"),
     Route("replace", ITEM, method="PUT", body="item"),
     Route("patch", ITEM, method="PATCH", body={"properties": {"title": "Mine"}}),
     Route("delete", ITEM, method="DELETE", callers=STRANGERS),
@@ -120,9 +122,15 @@ COLLECTION_ROUTES = [
     Route("collection", "/stac/collections/{c}"),
     Route("items of a collection", "/stac/collections/{c}/items"),
     Route("queryables of a collection", "/stac/collections/{c}/queryables"),
+    Route("sortables of a collection", "/stac/collections/{c}/sortables"),
     Route("aggregation of a collection", "/stac/collections/{c}/aggregate?aggregations=total_count"),
     Route("aggregations of a collection", "/stac/collections/{c}/aggregations"),
     Route("file of a collection", "/files/{csum}/thumbnail.png"),
+    Route("collection below a project", "/stac/catalogs/everything/collections/{c}"),
+    Route("items below a project", "/stac/catalogs/everything/collections/{c}/items"),
+    Route("project", "/stac/catalogs/a"),
+    Route("collections of her project", "/stac/catalogs/a/collections"),
+    Route("search of her project", "/stac/catalogs/a/search"),
     Route("patch of a collection", "/stac/collections/{c}", method="PATCH", body={"title": "Mine"}),
     Route("delete of a collection", "/stac/collections/{c}", method="DELETE", callers=STRANGERS),
 ]
@@ -145,7 +153,15 @@ LISTS = [
     List("search by query, POST", "/stac/search", method="POST", body={"query": {"id": {"eq": "{i}"}}}),
     List("collections", "/stac/collections", shows=(TEAM,)),
     List("collections by text", "/stac/collections?q=secret", shows=(TEAM,)),
-    List("landing page of the API", "/stac/", shows=()),
+    List("landing page of the API", "/stac/", shows=(TEAM,)),
+    List("projects", "/stac/catalogs", shows=(TEAM,)),
+    List("children", f"/stac/children?{EVERY}", shows=(TEAM,)),
+    List("a project that all see", "/stac/catalogs/everything", shows=(TEAM,)),
+    List("collections of a project", "/stac/catalogs/everything/collections", shows=(TEAM,)),
+    List("children of a project", "/stac/catalogs/everything/children", shows=(TEAM,)),
+    List("search of a project", f"/stac/catalogs/everything/search?{EVERY}"),
+    List("search of a project, POST", "/stac/catalogs/everything/search", method="POST", body={"limit": 1000}),
+    List("items for a model", "/models/flood-net-abc/items?limit=100"),
     List("public collection", f"/stac/collections/{PUBLIC_COLLECTION}", shows=()),
     List("items of the public collection", f"/stac/collections/{PUBLIC_COLLECTION}/items?{EVERY}", shows=(OWN,)),
     List("queryables", "/stac/queryables", shows=()),
@@ -183,6 +199,17 @@ class House:
     tokens: Mapping[str, Mapping[str, str]]
     objects: Mapping[str, Any]
     answers: dict[tuple[int, str, str, str], Answer]
+
+    def change(self, caller: str, path: str, body: dict[str, Any]) -> None:
+        """Change the projects."""
+        answer = self.server.client.post(f"/stac/catalogs{path}", json=body, headers=self.tokens[caller])
+        assert answer.is_success, answer.text
+
+    def add_project(self, id: str, caller: str, fields: dict[str, Any], collection: str) -> None:
+        """Make a project with a collection in it."""
+        project = {"type": "Catalog", "id": id, "stac_version": "1.1.0", "description": f"About {id}", **fields}
+        self.change(caller, "", project)
+        self.change(caller, f"/{id}/collections", {"id": collection})
 
     def record(self, phase: int) -> None:
         """Keep what is answered now: to strangers of everything, to the others of the lists that change now or next."""
@@ -242,12 +269,16 @@ def house(postgres: str, template: str, tmp_path_factory: pytest.TempPathFactory
     _publish_product(workspace, objects["ana-own"])
     for server in serve(create_app(settings, {"/tiles": create_tiler_app(settings)})):
         found = House(workspace, server, _tokens(workspace), objects, {})
+        found.add_project("everything", "admin", {"lab:visibility": "public"}, PUBLIC_COLLECTION)
         found.record(0)
         assert _objects_of(workspace, "ana", "a") == objects
         publish(workspace, [], [objects["ana-own"]])
         time.sleep(REMEMBERED)
         found.record(1)
         publish(workspace, [objects["ana-scenes"]], [objects["ana-team"]])
+        time.sleep(REMEMBERED)
+        found.add_project("a", "ana", {"lab:visibility": "project"}, "ana-scenes")
+        found.change("admin", "/everything/collections", {"id": "ana-scenes"})
         time.sleep(REMEMBERED)
         found.record(FINAL)
         yield found
