@@ -1,7 +1,7 @@
 """The lab's home folder: what `terralab up` makes in it, and who may read it.
 
 run/        supervisord's configuration, pid file and socket, and the lock of `up` and `down`; 0700
-secrets/    the private database's address with its password; 0700
+secrets/    the private database's address with its password, the local token, the key of signatures; 0700
 logs/       one log per service, rotated
 prefect/    Prefect's own database, settings and results
 postgres/   the private cluster, or a link to it
