@@ -15,6 +15,7 @@ import asyncpg
 
 from terralab.catalog import aggregation_sql as sql
 from terralab.catalog.cql2_sql import NotCompiled
+from terralab.catalog.errors import InvalidInput, LabError, ServiceUnavailable
 from terralab.catalog.search_plan import compile_where
 from terralab.extensions.item import format_time
 from terralab.extensions.lab import Kind
@@ -155,6 +156,8 @@ class Aggregator:
         policy: Mapping[str, Any] | None,
         hidden: AbstractSet[str],
     ) -> list[dict[str, Any]]:
+        if wanted.search.get("q"):
+            raise _no_free_text(wanted)
         counted = await sql.scan_pgstac(connection, wanted.shape, wanted.search, policy, hidden)
         return [_answer(name, wanted, counted) for name in wanted.names]
 
@@ -206,6 +209,15 @@ class Aggregator:
         if len(self._kept) > KEPT_RESULTS:
             self._kept.popitem(last=False)
         return value
+
+
+def _no_free_text(wanted: Wanted) -> LabError:
+    """Return why free text is not counted: pgstac, which would have to, finds no item without a description."""
+    try:
+        compile_where(wanted.search)
+    except NotCompiled as error:
+        return InvalidInput(f"free text (q) cannot be combined with {error}; use it with plain members")
+    return ServiceUnavailable("another program just changed items; free text finds them in a moment")
 
 
 def _is_whole(wanted: Wanted) -> bool:

@@ -85,7 +85,9 @@ def create_app(settings: Settings | None = None, mounts: Mapping[str, FastAPI] |
     app.include_router(files_router(workspace.store, access, workspace.signer))
     app.include_router(uploads_router(workspace))
     app.include_router(browser_router(settings))
-    app.include_router(health_router(workspace, FastReads(app.router, parts["/stac"].state, settings.api.max_limit)))
+    front = FastReads(app.router, parts["/stac"].state, settings.api.max_limit)
+    parts["/stac"].state.front = front  # for requests of one route to another
+    app.include_router(health_router(workspace, front))
     registry = CollectorRegistry()
     LabMetrics(lambda: workspace.catalog, lambda: getattr(parts["/stac"].state, "readpool", None)).register(registry)
     app.include_router(metrics_router(registry))

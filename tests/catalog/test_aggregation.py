@@ -288,6 +288,14 @@ def test_aggregate_by_get_and_post(server: Server) -> None:
     assert names(posted)["total_count"]["value"] == names(got)["total_count"]["value"] == 2
 
 
+def test_free_text_is_counted(server: Server) -> None:
+    found = names(server.get("/stac/aggregate?q=flood&aggregations=total_count,kind_frequency").json())
+    assert found["total_count"]["value"] == 2
+    assert {one["key"] for one in found["kind_frequency"]["buckets"]} == {"dataset", "model"}
+    answer = server.get("/stac/aggregate?q=flood&filter=title='flood'&aggregations=total_count")
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_input")
+
+
 def test_aggregate_a_collection(server: Server) -> None:
     path = "/stac/collections/flood-v1/aggregate"
     found = names(server.get(f"{path}?aggregations=split_frequency,class_frequency").json())

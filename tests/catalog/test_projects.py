@@ -143,6 +143,10 @@ def test_a_search_cannot_leave_the_project(callers: dict[str, Caller]) -> None:
         assert ann("POST", "/catalogs/floods/search", {"collections": asked}).json()["features"] == []
     some = ann("POST", "/catalogs/floods/search", {"collections": ["models", "flood-scenes"]}).json()
     assert {item["collection"] for item in some["features"]} == {"flood-scenes"}
+    assert ann.get("/catalogs/floods/search?q=spain")["numberMatched"] == 0  # no title of theirs has the word
+    ann("POST", "/catalogs/floods/collections", {"id": "datasets"})
+    assert [item["id"] for item in ann.get("/catalogs/floods/search?q=flood")["features"]] == ["flood-v1-0-0"]
+    ann("DELETE", "/catalogs/floods/collections/datasets")
     page = ann.get("/catalogs/floods/search?limit=2")
     after = httpx.get(next(link["href"] for link in page["links"] if link["rel"] == "next"), headers=ann.client.headers)
     assert {item["collection"] for item in after.json()["features"]} <= {"flood-v1", "flood-scenes"}
