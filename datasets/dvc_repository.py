@@ -109,7 +109,7 @@ class VersionRepository:
     @contextmanager
     def _open(self) -> Iterator[Repo]:
         """Yield the DVC repository, locked against other processes."""
-        with self._alone():
+        with self.alone():
             if self._read_config() != self._config():
                 self._initialise()
             local = _LOCAL_CONFIG.format(site=self.work.absolute())
@@ -122,7 +122,7 @@ class VersionRepository:
                 repository.close()
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def alone(self) -> Iterator[None]:
         """Keep other processes of the lab out, and remove the lock file that a killed one may have left in git.
 
         Raises:

@@ -205,7 +205,7 @@ def _refuse_other_columns(connection: psycopg.Connection[Any], table: Table) -> 
 
 
 def _triggers(connection: psycopg.Connection[Any], table: Table, word: str) -> None:
-    connection.execute(sql.SQL("ALTER TABLE {} {} TRIGGER USER").format(table.identifier, sql.SQL(word)))  # type: ignore[arg-type]
+    connection.execute(sql.SQL("ALTER TABLE {} {} TRIGGER USER").format(table.identifier, sql.SQL(word)))
 
 
 def _continue_sequences(connection: psycopg.Connection[Any], table: Table) -> None:

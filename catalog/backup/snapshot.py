@@ -29,7 +29,7 @@ def take_snapshot(
     include_files: bool,
     link: bool,
     trees: Iterable[str] = (),
-    tell_table: Callable[[str], None],
+    tell_step: Callable[[str], None],
     tell_files: Tell,
 ) -> Manifest:
     """Write database and store into a folder and return the manifest, which the caller completes and writes.
@@ -43,7 +43,7 @@ def take_snapshot(
         include_files: take the files of the store, not only their names.
         link: by hard links where the disk is the same.
         trees: `<md5>.dir` of trees that the repository of versions tracks.
-        tell_table: takes the name of each table.
+        tell_step: takes what is being written.
         tell_files: takes the progress of files.
 
     Raises:
@@ -56,7 +56,8 @@ def take_snapshot(
         hold_off_collector(guard)
         with workspace.catalog.connection() as connection:
             connection.execute(_SNAPSHOT)
-            found = _read_database(connection, folder, tell_table)
+            found = _read_database(connection, folder, tell_step)
+        tell_step("stored files")
         files = write_files(workspace, folder, include_files, link, trees, tell_files)
     return Manifest(
         created=format_time(datetime.now(UTC).replace(microsecond=0)),

@@ -175,7 +175,7 @@ def _read(connection: psycopg.Connection[Any], table: Table) -> Iterator[bytes |
 
 def _copy(table: Table, direction: str) -> sql.Composed:
     columns = sql.SQL(", ").join(map(sql.Identifier, table.columns))
-    return sql.SQL("COPY {} ({}) {}").format(table.identifier, columns, sql.SQL(direction))  # type: ignore[arg-type]
+    return sql.SQL("COPY {} ({}) {}").format(table.identifier, columns, sql.SQL(direction))
 
 
 @contextmanager

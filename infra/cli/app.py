@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import typer
 
-from terralab.infra.cli import catalog, choices, datasets, demo, keys, lab, lineage, models, predict, store
+from terralab.infra.cli import backup, catalog, choices, datasets, demo, keys, lab, lineage, models, predict, store
 
 app = typer.Typer(
     name="terralab",
@@ -16,7 +16,7 @@ app = typer.Typer(
 )
 
 _COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
-    "The lab": (lab.up, lab.down, lab.status, lab.logs, lab.doctor, lab.version),
+    "The lab": (lab.up, lab.down, lab.status, lab.logs, lab.doctor, lab.version, backup.backup, backup.restore),
     "Work": (demo.demo, predict.predict, lineage.lineage, choices.templates, choices.backbones),
 }
 for panel, commands in _COMMANDS.items():

@@ -108,7 +108,7 @@ def backed_up(lab: Workspace, folder: Path, *, include_files: bool = True, link:
         folder,
         include_files=include_files,
         link=link,
-        tell_table=lambda name: None,
+        tell_step=lambda name: None,
         tell_files=lambda done, total: None,
     )
     manifest.write(folder)
@@ -146,8 +146,11 @@ def test_the_restored_database_works(full_lab: Workspace, empty: Catalog, tmp_pa
     new = {**lab.catalog.item("imagery", "scene-1"), "id": "new"}
     assert publish(lab, [{**imagery(), "id": "imagery-2", "title": "Second"}], [new]) == 1
     with empty.connection() as connection:
+        # the triggers are there
         connection.execute("UPDATE items SET content = content || '{\"x\": 1}' WHERE id = 'new'")
-        assert connection.execute("SELECT DISTINCT id FROM lab.stale").fetchall() == [("new",)], "the triggers are there"
+        assert connection.execute("SELECT DISTINCT id FROM lab.stale").fetchall() == [("new",)], (
+            "the triggers are there"
+        )
         keys = connection.execute("SELECT key FROM collections ORDER BY key").fetchall()
     assert len(set(keys)) == len(keys)
     create_key(empty, "bob", ["read"], [], None)
@@ -278,7 +281,7 @@ def test_writers_do_not_disturb_a_backup(full_lab: Workspace, empty: Catalog, tm
         tmp_path / "backup",
         include_files=False,
         link=False,
-        tell_table=write_meanwhile,
+        tell_step=write_meanwhile,
         tell_files=lambda done, total: None,
     )
     assert len(written) > 10
