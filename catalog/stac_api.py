@@ -30,6 +30,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse, Response
 
 from terralab.catalog.access.collections import AsyncCollectionAccess, fetch_restricted_collections
+from terralab.catalog.access.paging import check_token_item
 from terralab.catalog.access.policy import PUBLIC, Guarded, guarded, read_filter
 from terralab.catalog.access.requests import Reads, principal_of
 from terralab.catalog.access.signatures import Signer
@@ -140,6 +141,7 @@ class LabClient(CoreCrudClient):
 
     async def _search_base(self, search_request: Any, request: Request) -> Any:
         check_token(getattr(search_request, "token", None))
+        await check_token_item(getattr(search_request, "token", None), request)
         if (expression := getattr(search_request, "filter_expr", None)) is not None:
             check_filter(expression)
         check_box(search_request.bbox)

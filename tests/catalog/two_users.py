@@ -135,6 +135,7 @@ LISTS = [
     List("search with fields", f"/stac/search?fields=id&{EVERY}"),
     List("search, sorted", f"/stac/search?sortby=id&{EVERY}"),
     List("search after its token", "/stac/search?token=next:{hc}:{hi}&limit=1"),
+    List("search after its token, the stock way", "/stac/search?token=next:{hc}:{hi}&filter=nothing IS NULL&limit=1"),
     List("search before its token", "/stac/search?token=prev:{hc}:{hi}&limit=1"),
     List("search, POST", "/stac/search", method="POST", body={"limit": 1000}),
     List("search by filter, POST", "/stac/search", method="POST", body={"filter": ONE}),
