@@ -14,8 +14,9 @@ from terralab.catalog.app import create_app
 from terralab.catalog.project_tree import ProjectTree, seen_by
 from terralab.catalog.settings import Settings
 from terralab.catalog.workspace import Workspace
-from terralab.catalog.writing_collections import delete_collection
-from tests.catalog.conftest import serve
+from terralab.catalog.writing_collections import delete_collection, write_collections
+from tests.catalog.conftest import fill, serve
+from tests.conftest import execute, official_schemas
 
 
 class Caller:
@@ -34,24 +35,40 @@ class Caller:
         return answer.json()
 
 
-@pytest.fixture
-def callers(lab: Workspace) -> Iterator[dict[str, Caller]]:
-    """Yield Ann and Bob, who may write, Cleo of the project `flood`, an admin, and a stranger, in a closed lab."""
-    closed = Settings()
-    closed.database.database_url, closed.access.open_reads = lab.settings.database_url, False
-    closed.lab.home, closed.lab.schemas = lab.settings.lab.home, lab.settings.lab.schemas
+@pytest.fixture(scope="module")
+def closed_lab(postgres: str, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+    """Yield a lab with one object of every kind, in which a stranger reads what is public alone."""
+    execute(postgres, f"CREATE DATABASE projects TEMPLATE {template}")
+    chosen = Settings()
+    chosen.database.database_url, chosen.access.open_reads = f"{postgres}/projects", False
+    chosen.lab.home, chosen.lab.schemas = tmp_path_factory.mktemp("projects"), official_schemas()
+    yield fill(Workspace(chosen))
+    execute(postgres, "DROP DATABASE projects WITH (FORCE)")
+
+
+@pytest.fixture(scope="module")
+def users(closed_lab: Workspace) -> Iterator[dict[str, Caller]]:
+    """Yield Ann and Bob, who may write, Cleo of the project `flood`, an admin, and a stranger."""
     keys = {
-        "ann": create_key(lab.catalog, "ann", ["read", "write"])[0],
-        "bob": create_key(lab.catalog, "bob", ["read", "write"])[0],
-        "cleo": create_key(lab.catalog, "cleo", ["read", "write"], ["flood"])[0],
-        "admin": create_key(lab.catalog, "root", ["admin"])[0],
+        "ann": create_key(closed_lab.catalog, "ann", ["read", "write"])[0],
+        "bob": create_key(closed_lab.catalog, "bob", ["read", "write"])[0],
+        "cleo": create_key(closed_lab.catalog, "cleo", ["read", "write"], ["flood"])[0],
+        "admin": create_key(closed_lab.catalog, "root", ["admin"])[0],
         "nobody": None,
     }
-    for server in serve(create_app(closed)):
+    for server in serve(create_app(closed_lab.settings)):
         made = {name: Caller(server.url, key) for name, key in keys.items()}
         yield made
         for caller in made.values():
             caller.client.close()
+
+
+@pytest.fixture
+def callers(users: dict[str, Caller], closed_lab: Workspace) -> Iterator[dict[str, Caller]]:
+    """Yield the users, in a lab without projects."""
+    yield users
+    with closed_lab.catalog.connection() as connection:
+        connection.execute("DELETE FROM lab.projects")
 
 
 def project(id: str, **fields: Any) -> dict[str, Any]:
@@ -156,8 +173,10 @@ def test_a_search_cannot_leave_the_project(callers: dict[str, Caller]) -> None:
     assert ann("POST", "/catalogs/floods/search", {"filter": {"op": "nonsense", "args": []}}).status_code == 400
 
 
-def test_changing_projects_keeps_what_is_in_them(callers: dict[str, Caller], lab: Workspace) -> None:
+def test_changing_projects_keeps_what_is_in_them(callers: dict[str, Caller], closed_lab: Workspace) -> None:
     ann, bob = callers["ann"], callers["bob"]
+    with closed_lab.catalog.connection() as connection:
+        (last,) = connection.execute("SELECT coalesce(max(number), 0) FROM lab.audit").fetchone() or (0,)
     for name in ("floods", "spain"):
         ann("POST", "/catalogs", project(name))
     assert ann("POST", "/catalogs/floods/catalogs", {"id": "spain"}).status_code == 200
@@ -172,13 +191,16 @@ def test_changing_projects_keeps_what_is_in_them(callers: dict[str, Caller], lab
     assert ann("DELETE", "/catalogs/spain/collections/models").status_code == 204
     assert ann("DELETE", "/catalogs/spain/collections/models").status_code == 404
     assert ann.get("/collections/models")["id"] == "models"
-    ann("POST", "/catalogs/spain/collections", {"id": "runs"})
-    with lab.catalog.connection() as connection:
-        delete_collection(connection, "runs")
+    with closed_lab.catalog.connection() as connection:
+        write_collections(connection, [{**closed_lab.catalog.collection("runs"), "id": "short-lived"}])
+    assert ann("POST", "/catalogs/spain/collections", {"id": "short-lived"}).status_code == 200
+    with closed_lab.catalog.connection() as connection:
+        delete_collection(connection, "short-lived")
     assert ann.get("/catalogs/spain/children")["children"] == []
     assert bob("DELETE", "/catalogs/spain").status_code == 403
-    with lab.catalog.connection() as connection:
-        noted = connection.execute("SELECT principal, action, collection FROM lab.audit ORDER BY number").fetchall()
+    noting = "SELECT principal, action, collection FROM lab.audit WHERE number > %s ORDER BY number"
+    with closed_lab.catalog.connection() as connection:
+        noted = connection.execute(noting, (last,)).fetchall()
     assert noted == [
         ("ann", "create", "catalogs/floods"),
         ("ann", "create", "catalogs/spain"),
@@ -200,6 +222,7 @@ def test_a_collection_is_created_and_replaced_in_a_project(callers: dict[str, Ca
     assert ann("PUT", "/catalogs/floods/collections/new", other).status_code == 200
     assert ann.get("/collections/new")["description"] == "Other"
     assert ann("PUT", "/catalogs/floods/collections/models", other).status_code == 404
+    assert ann("DELETE", "/collections/new").status_code == 204
 
 
 @pytest.mark.parametrize(
@@ -228,22 +251,17 @@ def test_a_collection_is_created_and_replaced_in_a_project(callers: dict[str, Ca
         ("POST", "/catalogs/floods/search", {"collections": "models"}, 400),
     ],
 )
-def test_wrong_requests(shared_floods: Caller, method: str, path: str, body: Any, status: int) -> None:
-    answer = shared_floods(method, path, body)
+def test_wrong_requests(with_floods: Caller, method: str, path: str, body: Any, status: int) -> None:
+    answer = with_floods(method, path, body)
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-@pytest.fixture(scope="module")
-def shared_floods(shared_lab: Workspace) -> Iterator[Caller]:
-    """Yield Ann, in a lab with a project of hers."""
-    key, _ = create_key(shared_lab.catalog, "ann", ["read", "write"])
-    for server in serve(create_app(shared_lab.settings)):
-        ann = Caller(server.url, key)
-        ann("POST", "/catalogs", project("floods"))
-        yield ann
-        ann("DELETE", "/catalogs/floods")
-        ann.client.close()
+@pytest.fixture
+def with_floods(callers: dict[str, Caller]) -> Caller:
+    """Return Ann, who has a project."""
+    callers["ann"]("POST", "/catalogs", project("floods"))
+    return callers["ann"]
 
 
 def test_what_a_caller_may_not_read_is_not_there(callers: dict[str, Caller]) -> None:
@@ -278,6 +296,7 @@ def test_what_a_caller_may_not_read_is_not_there(callers: dict[str, Caller]) -> 
     assert bob("POST", "/catalogs/his/collections", {"id": "models"}).status_code == 404
     assert nobody("POST", "/catalogs", project("x")).status_code == 401
     assert cleo("POST", "/catalogs/flood/collections", {"id": "flood-v1"}).status_code == 200  # a member
+    assert admin("PATCH", "/collections/models", {"lab:owner": None, "lab:visibility": "public"}).status_code == 200
 
 
 NAMES = st.integers(0, 5).map("p{}".format)
