@@ -56,7 +56,7 @@ from terralab.catalog.search_guards import (
     reading_pool,
     split_box,
 )
-from terralab.catalog.search_plan import DEFAULT_LIMIT, compile_where, conditions_of_query
+from terralab.catalog.search_plan import DEFAULT_LIMIT, compile_search, conditions_of_query
 from terralab.catalog.search_query import search_of_query
 from terralab.catalog.served_items import add_map_links, address_assets, page_link, renders_of, restore_nulls
 from terralab.catalog.settings import Settings
@@ -296,9 +296,8 @@ def _refuse_free_text(search_request: Any, request: Request) -> None:
     try:
         if request.method == "GET":
             search_of_query(request.scope["query_string"])  # it may hold what is no member of a search
-        compile_where(
-            search_request.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"limit", "conf"})
-        )
+        members = search_request.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"limit", "conf"})
+        compile_search(members, request.app.state.max_limit)
     except NotCompiled as error:
         raise InvalidInput(f"free text (q) cannot be combined with {error}; use it with plain members") from error
     raise ServiceUnavailable("another program just changed items; free text finds them in a moment")

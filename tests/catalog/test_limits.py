@@ -206,4 +206,5 @@ def test_a_query_that_lasts_is_503(lab: Workspace) -> None:
 def test_free_text_with_what_is_no_member_of_a_search_is_refused(server: Server) -> None:
     for path in (SEARCH, "/stac/collections/flood-scenes/items"):
         assert server.get(f"{path}?q=flood&unknown=1").status_code == 400
+        assert server.get(f"{path}?q=flood&sortby=no-such-field").status_code == 400
         assert server.get(f"{path}?q=flood").status_code == 200
