@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 import psutil
 
-from terralab.catalog.errors import LabError
+from terralab.catalog.database import Catalog
+from terralab.catalog.errors import LabError, ServiceUnavailable
 from terralab.catalog.migration import PGSTAC_VERSION, pgstac_version
+from terralab.catalog.schema_check import check_objects
 from terralab.catalog.settings import Settings
 from terralab.flows.warm_process import refuse_unsafe_checkpoints
 from terralab.infra.home import LabHome
@@ -40,6 +42,7 @@ def examine(settings: Settings) -> list[Finding]:
     checks: dict[str, Callable[[Settings], str]] = {
         "home folder": _home,
         "database": _database,
+        "database objects": _objects,
         "ports": _ports,
         "checkpoint safety": _checkpoints,
         "disk": _disk,
@@ -70,6 +73,19 @@ def _database(settings: Settings) -> str:
             f"TERRALAB_DATABASE_URL holds pgstac {found}; `terralab up` updates it to {PGSTAC_VERSION} if it is older"
         )
     return f"TERRALAB_DATABASE_URL answers, pgstac {found or 'not there yet'}"
+
+
+def _objects(settings: Settings) -> str:
+    """Tell a database that lost tables or triggers, as one that a plain `pg_restore` made."""
+    try:
+        url = settings.database_url
+        found = pgstac_version(url)
+    except ServiceUnavailable:
+        return "the database does not run; this is checked when it does"
+    if found is None:
+        return "there are none yet"
+    with Catalog(url).connection() as connection:
+        return f"all {check_objects(connection)} tables, triggers and functions are there"
 
 
 def _ports(settings: Settings) -> str:
