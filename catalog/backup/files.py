@@ -48,6 +48,8 @@ def write_files(
         nonlocal count, size
         for entry in store.objects():
             if include and target.size(entry.name) != entry.size and not _take(store, target, entry.name, link):
+                if store.size(entry.name) is None and entry.name not in bad:
+                    continue  # deleted since it was listed; nothing refers to it
                 bad.add(entry.name)
             count, size = count + 1, size + entry.size
             tell(count, max(count, total))
