@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
@@ -366,3 +367,40 @@ def test_strangers_count_what_is_public(counted: Workspace) -> None:
         )
         assert hidden.status_code == absent.status_code == 404
         assert hidden.json()["detail"].replace("secret", "absent") == absent.json()["detail"]
+
+
+def test_facets_stay_exact_under_many_writers(lab: Workspace) -> None:
+    """Four writers put, change and delete items and merge facets meanwhile; the sums are those of the items."""
+    with lab.catalog.connection() as connection:
+        write_collections(connection, [collection("pieces")])
+        random = Random(9)
+        first = [{**random_item(random, number), "collection": "pieces"} for number in range(90_000, 90_200)]
+        write_items(connection, first)  # so that pgstac's partition is there for all times
+
+    def write(seed: int) -> None:
+        random = Random(seed)
+        for step in range(12):
+            numbers = [seed * 1000 + random.randrange(40) for _ in range(8)]
+            items = [{**random_item(random, number), "collection": "pieces"} for number in numbers]
+            with lab.catalog.connection() as connection:
+                write_items(connection, items)
+                connection.execute("SELECT lab.merge_facets('pieces')")
+                if step % 4 == 1:
+                    connection.rollback()
+            if step % 4 == 2:
+                with lab.catalog.connection() as connection:
+                    delete_items(connection, [("pieces", items[0]["id"])])
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(write, range(4)))
+    counted_items = """
+        SELECT 'item', '', count(*) FROM lab.items WHERE collection = 'pieces' UNION ALL
+        SELECT 'platform', platform, count(*) FROM lab.items
+        WHERE collection = 'pieces' AND platform IS NOT NULL GROUP BY 2"""
+    summed = """
+        SELECT facet, value, sum(items)::bigint FROM lab.facets
+        WHERE collection = 'pieces' AND facet IN ('item', 'platform') GROUP BY 1, 2 HAVING sum(items) <> 0"""
+    with lab.catalog.connection() as connection:
+        expected = sorted(connection.execute(counted_items).fetchall())
+        assert sorted(connection.execute(summed).fetchall()) == expected
+    assert expected[0][2] > 20
