@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from terralab.catalog.backup.archive import pack, unpack
-from terralab.catalog.backup.database import has_catalog, restore_database
 from terralab.catalog.backup.files import restore_files
 from terralab.catalog.backup.manifest import MANIFEST, Manifest
+from terralab.catalog.backup.restore import has_catalog, restore_database
 from terralab.catalog.backup.snapshot import take_snapshot
 from terralab.catalog.database import Catalog
 from terralab.catalog.errors import AlreadyExists, InvalidInput

@@ -137,5 +137,5 @@ def _parts(found: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _table(entry: Mapping[str, Any]) -> StoredTable:
-    table = Table(entry["table"]["schema"], entry["table"]["name"], tuple(entry["table"]["columns"]))
+    table = Table(**{**entry["table"], "columns": tuple(entry["table"]["columns"])})
     return StoredTable(table, Rows(**entry["rows"]), entry["checksum"])

@@ -22,11 +22,11 @@ PIECE_BYTES = 1 << 20
 _PASSING = frozenset(("query_queue", "query_queue_history", "search_wheres"))
 _HASH_BITS = 256
 _TABLES = """
-    SELECT c.relname, array_agg(a.attname::text ORDER BY a.attnum)
+    SELECT c.relname, array_agg(a.attname::text ORDER BY a.attnum), c.relispartition
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid
     WHERE n.nspname = %s AND c.relkind = 'r' AND c.relpersistence = 'p'
         AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
-    GROUP BY c.relname ORDER BY c.relname"""
+    GROUP BY c.relname, c.relispartition ORDER BY c.relname"""
 # The text of rows is the same wherever they are read.
 _PLAIN_TEXT = """
     SET LOCAL timezone = 'UTC'; SET LOCAL datestyle = 'ISO, YMD'; SET LOCAL intervalstyle = 'postgres';
@@ -41,11 +41,13 @@ class Table:
         schema: `pgstac` or `lab`.
         name: its name.
         columns: those that are not computed from others.
+        is_partition: whether it is a part of pgstac's items.
     """
 
     schema: str
     name: str
     columns: tuple[str, ...]
+    is_partition: bool
 
     @property
     def identifier(self) -> sql.Identifier:
@@ -89,7 +91,7 @@ class StoredTable:
 def tables_of(connection: psycopg.Connection[Any], schema: str) -> list[Table]:
     """Return the tables of a schema whose rows are worth keeping, partitions among them."""
     found = connection.execute(_TABLES, (schema,)).fetchall()
-    return [Table(schema, name, tuple(columns)) for name, columns in found if name not in _PASSING]
+    return [Table(schema, name, tuple(columns), part) for name, columns, part in found if name not in _PASSING]
 
 
 def use_plain_text(connection: psycopg.Connection[Any]) -> None:

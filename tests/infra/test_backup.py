@@ -119,9 +119,7 @@ def test_back_up_destroy_restore(workspace: Workspace, postgres: str, tmp_path: 
     assert publish(lab, [imagery()]) == 0
 
 
-def test_the_private_cluster_is_backed_up_and_restored_while_the_lab_stands_still(
-    home: LabHome, tmp_path: Path
-) -> None:
+def test_the_private_cluster_is_backed_up_and_restored_while_the_lab_stands_still(home: LabHome, postgres: str) -> None:
     folder = home.folder.parent / "backup"
     settings = Settings()
     with database_for_a_while(settings):
@@ -143,6 +141,14 @@ def test_the_private_cluster_is_backed_up_and_restored_while_the_lab_stands_stil
     with database_for_a_while(settings):
         after = state(Workspace(settings))
     assert {key: after[key] == before[key] for key in before} == dict.fromkeys(before, True)
+    execute(postgres, "CREATE DATABASE elsewhere")
+    elsewhere = Settings()
+    elsewhere.database.database_url = f"{postgres}/elsewhere"
+    elsewhere.lab.home = home.folder.parent / "elsewhere"
+    restore(elsewhere, folder, False, SILENT)
+    after = state(Workspace(elsewhere))
+    assert {key: after[key] == before[key] for key in before} == dict.fromkeys(before, True)
+    execute(postgres, "DROP DATABASE elsewhere WITH (FORCE)")
 
 
 def test_a_lab_that_has_something_is_replaced_by_force_only(workspace: Workspace, tmp_path: Path) -> None:

@@ -12,22 +12,27 @@ import pytest
 
 from terralab.catalog.access.file_access import note_upload
 from terralab.catalog.access.keys import create_key
-from terralab.catalog.backup.database import ASIDE, has_catalog, indexes_of, partitions_of, restore_database
+from terralab.catalog.backup.database import indexes_of, partitions_of, write_database
 from terralab.catalog.backup.files import restore_files
-from terralab.catalog.backup.manifest import Manifest
+from terralab.catalog.backup.manifest import Manifest, StoredFiles
+from terralab.catalog.backup.restore import ASIDE, has_catalog, restore_database
 from terralab.catalog.backup.snapshot import take_snapshot
 from terralab.catalog.backup.tables import Rows, hash_rows, tables_of, use_plain_text
 from terralab.catalog.database import Catalog
 from terralab.catalog.errors import AssetCorrupt, InvalidInput, ServiceUnavailable, SetupProblem, VersionMismatch
+from terralab.catalog.migration import PGSTAC_VERSION, install_pgstac, pgstac_version
 from terralab.catalog.publish import publish
 from terralab.catalog.refresh import differences
+from terralab.catalog.schema_check import check_objects
 from terralab.catalog.store import key_of
 from terralab.catalog.store_check import check_store
 from terralab.catalog.workspace import Workspace
 from terralab.catalog.writing import write_items
+from terralab.catalog.writing_collections import delete_collection
 from terralab.extensions.imagery import scene_item
+from terralab.extensions.item import StoredFile
 from tests.catalog.conftest import GRID, fill
-from tests.catalog.test_publish import BANDS, imagery
+from tests.catalog.test_publish import BANDS, imagery, scene
 from tests.conftest import execute
 
 
@@ -268,13 +273,27 @@ def test_a_damaged_file_of_a_backup_is_not_restored(full_lab: Workspace, tmp_pat
     assert full_lab.store.size(name) is None
 
 
-def test_writers_do_not_disturb_a_backup(full_lab: Workspace, empty: Catalog, tmp_path: Path) -> None:
+def test_writers_and_a_backup_do_not_disturb_each_other(full_lab: Workspace, empty: Catalog, tmp_path: Path) -> None:
     before = contents(full_lab.catalog)
+    items = [full_lab.catalog.item("imagery", f"scene-{number}") for number in range(4)]
     written = []
 
-    def write_meanwhile(table: str) -> None:
-        publish(full_lab, [{**imagery(), "id": f"during-{len(written)}", "title": "During"}])
-        written.append(table)
+    def write_meanwhile(step: str) -> None:
+        """Make collections, and items whose times widen a partition or need another one."""
+        number = len(written)
+        publish(full_lab, [{**imagery(), "id": f"during-{number}", "title": "During"}])
+        item = items[number % 4]
+        moment = datetime(2021 + number % 2, item_month(item), 1 + number % 28, tzinfo=UTC)
+        new = scene_item(
+            id=f"during-{number}",
+            collection_id="imagery",
+            footprint=GRID.footprint(moment),
+            grid=GRID,
+            image=StoredFile(item["assets"]["image"]["href"], 5, item["assets"]["image"]["file:checksum"]),
+            bands=BANDS,
+        )
+        publish(full_lab, [], [new])
+        written.append(step)
 
     manifest = take_snapshot(
         full_lab,
@@ -285,9 +304,83 @@ def test_writers_do_not_disturb_a_backup(full_lab: Workspace, empty: Catalog, tm
         tell_files=lambda done, total: None,
     )
     assert len(written) > 10
+    assert full_lab.catalog.find_item("imagery", "during-1") is not None
     manifest.write(tmp_path / "backup")
     restored(empty, tmp_path / "backup")
-    assert contents(empty) == before
+    found = contents(empty)
+    # Where partitions were widened meanwhile, their statistics may be those of before or after.
+    assert {name: found[name] for name in before} == before
+
+
+def item_month(item: dict[str, Any]) -> int:
+    return int(item["properties"]["datetime"][5:7])
+
+
+def test_a_collection_that_goes_during_a_backup_is_told(full_lab: Workspace, tmp_path: Path) -> None:
+    def delete_meanwhile(step: str) -> None:
+        if step == "pgstac._items_1":
+            with full_lab.catalog.connection() as connection:
+                for (name,) in connection.execute("SELECT id FROM collections").fetchall():
+                    delete_collection(connection, name)
+
+    with pytest.raises(ServiceUnavailable, match="was deleted during the backup; repeat"):
+        take_snapshot(
+            full_lab,
+            tmp_path / "backup",
+            include_files=False,
+            link=False,
+            tell_step=delete_meanwhile,
+            tell_files=lambda done, total: None,
+        )
+
+
+def test_a_backup_of_another_version_is_loaded_and_updated(full_lab: Workspace, empty: Catalog, tmp_path: Path) -> None:
+    manifest = backed_up(full_lab, tmp_path / "backup")
+    steps: list[str] = []
+    restore_database(empty, dataclasses.replace(manifest, schema="older"), tmp_path / "backup", steps.append)
+    assert "update" in steps
+    found, wanted = contents(empty), contents(full_lab.catalog)
+    for name in ("pgstac.collections", "lab.api_keys", "lab.uploads", "lab.files"):
+        assert found[name] == wanted[name], name
+    assert list(differences(empty)) == []
+    assert structure(empty)["triggers"] == structure(full_lab.catalog)["triggers"]
+
+
+def test_an_older_pgstac_is_loaded_in_its_version_and_updated(
+    workspace: Workspace, empty: Catalog, postgres: str, tmp_path: Path
+) -> None:
+    old = Catalog(f"{postgres}/old_pgstac")
+    execute(postgres, "CREATE DATABASE old_pgstac")
+    try:
+        install_pgstac(old.url, "0.9.10")
+        item = {**scene(workspace.store.put_bytes(b"bytes", "a.tif")), "links": []}
+        with old.connection() as connection:
+            connection.execute("SELECT create_collection(%s::jsonb)", (json.dumps({**imagery(), "links": []}),))
+            connection.execute("SELECT create_item(%s::jsonb)", (json.dumps(item),))
+            connection.execute("CREATE SCHEMA lab")
+            connection.execute("CREATE TABLE lab.installed (hash text)")
+            connection.execute("INSERT INTO lab.installed VALUES ('older')")
+        found = write_database(old, tmp_path / "backup", lambda name: None)
+        manifest = Manifest(
+            created="2026-01-01T00:00:00Z",
+            versions={"pgstac": "0.9.10"},
+            schema=found.schema,
+            counts=found.counts(),
+            tables=found.tables,
+            partitions=found.partitions,
+            indexes=found.indexes,
+            files=StoredFiles("", 0, 0, False),
+            checksums={},
+        )
+        assert manifest.counts == {"imagery": 1}
+        restore_database(empty, manifest, tmp_path / "backup", lambda name: None)
+    finally:
+        execute(postgres, "DROP DATABASE old_pgstac WITH (FORCE)")
+    assert pgstac_version(empty.url) == PGSTAC_VERSION
+    assert empty.item("imagery", "scene-1")["assets"] == item["assets"]
+    assert list(differences(empty)) == []
+    with empty.connection() as connection:
+        assert check_objects(connection) > 200
 
 
 def test_another_user_of_the_database_stops_a_restore(full_lab: Workspace, tmp_path: Path) -> None:
