@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.catalog.bench_aggregation import run_aggregation
+from tests.benchmarks.catalog.bench_geoparquet import run_geoparquet
 from tests.benchmarks.catalog.bench_ingest import run_ingest
 from tests.benchmarks.catalog.bench_lineage import run_lineage
 from tests.benchmarks.catalog.bench_policy import run_policy
@@ -26,6 +27,7 @@ PARTS: dict[str, Callable[[Context], dict[str, Any]]] = {
     "policy": run_policy,
     "aggregation": run_aggregation,
     "lineage": run_lineage,
+    "geoparquet": run_geoparquet,
 }
 _LOG = logging.getLogger("benchmark")
 

@@ -5,14 +5,10 @@ Ours checks every item by all schemas and writes the read model with it; pypgsta
 
 import logging
 import statistics
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-
-import orjson
 
 from tests.benchmarks.catalog.context import Context
 from tests.benchmarks.catalog.corpus import CorpusFiles
@@ -20,6 +16,7 @@ from tests.benchmarks.catalog.databases import OURS, STOCK, create_ours, create_
 from tests.benchmarks.catalog.machine import load_average
 from tests.benchmarks.catalog.servers import clean_environment
 from tests.benchmarks.catalog.summary import Target
+from tests.benchmarks.catalog.timed import in_child
 
 _CREATE: dict[str, Callable[..., str]] = {OURS: create_ours, STOCK: create_stock}
 _MODES = {"new": "bulk load", "again": "reload of unchanged items"}
@@ -64,14 +61,9 @@ def _rounds(context: Context, files: CorpusFiles) -> Iterator[dict[str, Any]]:
 
 
 def _load(system: str, mode: str, url: str, files: CorpusFiles, folder: Path) -> dict[str, float]:
-    folder.mkdir(parents=True, exist_ok=True)
-    arguments = [system, mode, url, str(files.collections), str(files.items)]
-    command = [sys.executable, "-m", "tests.benchmarks.catalog.loading", *arguments]
-    done = subprocess.run(command, env=clean_environment(), cwd=folder, capture_output=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{system} did not load: {done.stderr.decode(errors='replace')[-2000:]}")
-    found: dict[str, float] = orjson.loads(done.stdout.strip().splitlines()[-1])
-    return found
+    method = ["insert" if mode == "new" else "upsert"] if system == STOCK else []
+    arguments = [*method, url, files.collections, files.items]
+    return in_child(f"load-{system}", *arguments, environment=clean_environment(), folder=folder)
 
 
 def _of(measured: Sequence[Mapping[str, Any]], system: str, mode: str) -> list[Mapping[str, Any]]:

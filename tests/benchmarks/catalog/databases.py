@@ -2,14 +2,18 @@
 
 import json
 import logging
+import os
+import tempfile
 from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path
 
-from terralab.catalog.database import Catalog
 from terralab.catalog.migration import PGSTAC_VERSION, migrate
+from terralab.catalog.settings import Settings
+from terralab.catalog.workspace import Workspace
 from tests.benchmarks.catalog.cluster import Cluster
 from tests.benchmarks.catalog.corpus import CorpusFiles, read_lines
+from tests.conftest import official_schemas
 
 OURS, STOCK, TUNED = "ours", "stock", "tuned"
 TUNED_QUERYABLES = {
@@ -19,7 +23,6 @@ TUNED_QUERYABLES = {
     "mlm:name": {"title": "Model", "type": "string"},
     "lab:metrics.iou": {"title": "IoU", "type": "number"},
 }
-_BATCH = 500
 _LOG = logging.getLogger(__name__)
 
 
@@ -141,16 +144,16 @@ def create_ours(cluster: Cluster, name: str) -> str:
 
 
 def load_ours(url: str, collections: Path, items: Path) -> None:
-    """Load a corpus into the lab's catalog."""
-    catalog = Catalog(url)
-    catalog.write(list(read_lines(collections)), [])
-    batch = []
-    for item in read_lines(items):
-        batch.append(item)
-        if len(batch) == _BATCH:
-            catalog.write([], batch)
-            batch = []
-    catalog.write([], batch)
+    """Load a corpus as `terralab catalog load` does, every document checked by all schemas that are here."""
+    from terralab.catalog.exchange.load import load
+
+    with tempfile.TemporaryDirectory(prefix="lab-home-") as home:
+        os.environ["TERRALAB_HOME"] = home
+        if schemas := official_schemas():
+            os.environ["TERRALAB_SCHEMAS"] = str(schemas)
+        workspace = Workspace(Settings(), database_url=url)
+        for path in (collections, items):
+            load(workspace, str(path))
 
 
 def sizes(cluster: Cluster, names: dict[str, str]) -> dict[str, int]:
