@@ -145,7 +145,7 @@ class LabClient(CoreCrudClient):
         if (expression := getattr(search_request, "filter_expr", None)) is not None:
             check_filter(expression)
         check_box(search_request.bbox)
-        _refuse_free_text(search_request, request)
+        await _refuse_free_text(search_request, request)
         if halves := split_box(search_request.bbox):
             search_request.bbox, search_request.intersects = None, MultiPolygon(**halves)
         search_request.conf = None  # a client may not change pgstac's settings
@@ -284,7 +284,7 @@ async def _restricted_collections(app: FastAPI) -> Mapping[str, Guarded]:
             return await fetch_restricted_collections(connection)
 
 
-def _refuse_free_text(search_request: Any, request: Request) -> None:
+async def _refuse_free_text(search_request: Any, request: Request) -> None:
     """Refuse free text that the read model did not answer: pgstac finds no item without a description.
 
     Raises:
@@ -294,9 +294,9 @@ def _refuse_free_text(search_request: Any, request: Request) -> None:
     if not getattr(search_request, "q", None):
         return
     try:
-        if request.method == "GET":
-            search_of_query(request.scope["query_string"])  # it may hold what is no member of a search
-        members = search_request.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"limit", "conf"})
+        # As it was sent: stac-fastapi makes other terms of some.
+        query = request.method == "GET"
+        members = search_of_query(request.scope["query_string"]) if query else json.loads(await request.body())
         compile_search(members, request.app.state.max_limit)
     except NotCompiled as error:
         raise InvalidInput(f"free text (q) cannot be combined with {error}; use it with plain members") from error

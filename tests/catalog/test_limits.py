@@ -75,6 +75,8 @@ BODIES: dict[str, Any] = {
     "fields that are text": {"fields": "id"},
     "query of nothing": {"query": {"gsd": {"around": 7}}},
     "query that is a list": {"query": []},
+    "free text without a word": {"q": ["", ""]},
+    "free text that is a number": {"q": 7},
 }
 """Bodies of POST /search that must be refused."""
 
