@@ -49,6 +49,8 @@ _LOCK_COLLECTIONS = "SELECT pg_advisory_xact_lock(hashtextextended(name, 1)) FRO
 _LOCK_ITEMS = """
     SELECT pg_advisory_xact_lock(key) FROM (
         SELECT DISTINCT hashtextextended(name, 2) AS key FROM unnest(%s::text[]) AS name ORDER BY 1) AS ordered"""
+_CHECK_PARTITION = "SELECT check_partition(%s, tstzrange(%s, %s, '[]'), tstzrange(%s, %s, '[]'))"
+_FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 _READ_TABLES = ("lab.items", "lab.links", "lab.files", "lab.stale")
 
 
@@ -283,18 +285,24 @@ def _by_partition(
         groups.setdefault((row.collection, _period(row.start, states[row.collection].partition_trunc)), []).append(row)
     found: dict[str, list[ItemRow]] = {}
     for (collection, _), members in sorted(groups.items()):
-        starts, ends = [row.start for row in members], [row.end for row in members]
-        if states[collection].partition_trunc is None:
-            # pgstac keeps a check constraint on the times of a partition, and each widening reads the whole partition:
-            # whole years, so that it is seldom.
-            starts, ends = _whole_years(starts), _whole_years(ends)
-        row_found = connection.execute(
-            "SELECT check_partition(%s, tstzrange(%s, %s, '[]'), tstzrange(%s, %s, '[]'))",
-            (collection, min(starts), max(starts), min(ends), max(ends)),
-        ).fetchone()
-        assert row_found is not None  # a function gives a row
-        found.setdefault(row_found[0], []).extend(members)
+        name = partition_of(connection, collection, members[0].start, states[collection].partition_trunc)
+        found.setdefault(name, []).extend(members)
     return found
+
+
+def partition_of(
+    connection: psycopg.Connection[Any], collection: str, moment: datetime, partition_trunc: str | None
+) -> str:
+    """Return the name of pgstac's partition for items that begin at a time, made now where it is missing.
+
+    pgstac keeps check constraints on the times of a partition and widens them as items come, under a lock that waits
+    for all who read or write it, and without regard for who widens at the same time. So they are as wide as the
+    partition can be from the start.
+    """
+    first, last = _whole_period(moment.astimezone(UTC), partition_trunc)
+    row = connection.execute(_CHECK_PARTITION, (collection, first, last, first, _LAST)).fetchone()
+    assert row is not None  # a function gives a row
+    return str(row[0])
 
 
 def _period(moment: datetime, partition_trunc: str | None) -> str:
@@ -302,11 +310,16 @@ def _period(moment: datetime, partition_trunc: str | None) -> str:
     return {"year": text[:4], "month": text[:7]}.get(partition_trunc or "", "")
 
 
-def _whole_years(moments: Sequence[datetime]) -> list[datetime]:
-    first, last = min(moments).astimezone(UTC).year, max(moments).astimezone(UTC).year
-    begin = datetime(first, 1, 1, tzinfo=UTC)
-    end = datetime(last + 1, 1, 1, tzinfo=UTC) if last < datetime.max.year else max(moments)
-    return [begin, end]
+def _whole_period(moment: datetime, partition_trunc: str | None) -> tuple[datetime, datetime]:
+    """Return the first and the last moment of the year or month, of all time where items are not divided."""
+    if partition_trunc is None:
+        return _FIRST, _LAST
+    month = moment.month if partition_trunc == "month" else 1
+    first = datetime(moment.year, month, 1, tzinfo=UTC)
+    months = first.year * 12 + month - 1 + (1 if partition_trunc == "month" else 12)
+    if months // 12 > datetime.max.year:
+        return first, _LAST
+    return first, datetime(months // 12, months % 12 + 1, 1, tzinfo=UTC) - timedelta(microseconds=1)
 
 
 def _written(row: ItemRow, stored: Mapping[Key, str]) -> Written:

@@ -1,6 +1,7 @@
 """Writing collections, in the caller's open transaction; the sibling of `writing`, with the same words."""
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -10,7 +11,7 @@ from terralab.catalog.errors import AlreadyExists, Changed, UnknownName
 from terralab.catalog.extents import union_of_extents
 from terralab.catalog.read_model import etag_of, stored_files
 from terralab.catalog.refresh import refresh_collection
-from terralab.catalog.writing import Change, Mode, Written
+from terralab.catalog.writing import Change, Mode, Written, partition_of
 
 _FILES = "INSERT INTO lab.files (checksum, collection, id) SELECT checksum, %s, '' FROM unnest(%s::text[]) AS checksum"
 _STORED = "SELECT content FROM collections WHERE id = %s"
@@ -94,6 +95,9 @@ def _write(connection: psycopg.Connection[Any], collection: dict[str, Any], mode
     if wanted == stored:
         return Written(name, name, etag_of(wanted), "unchanged")
     connection.execute("SELECT upsert_collection(%s::jsonb)", (orjson.dumps(wanted).decode(),))
+    if stored is None:
+        # Made with the first item, it would hold up all who read or write any collection.
+        partition_of(connection, name, datetime.now(UTC), None)
     connection.execute("DELETE FROM lab.files WHERE collection = %s AND id = ''", (name,))
     if files := stored_files(wanted):
         connection.execute(_FILES, (name, files))

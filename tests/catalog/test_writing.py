@@ -240,3 +240,29 @@ def test_collections_are_guarded_too(catalog: Catalog) -> None:
             write_collections(connection, [collection()], if_match={"places": "0" * 32})
         seen = etag_of(catalog.collection("places"))
         assert write_collections(connection, [collection(title="T")], if_match={"places": seen})[0].change == "updated"
+
+
+def test_many_writers_of_a_new_collection_in_far_years_do_not_block_each_other(catalog: Catalog) -> None:
+    catalog.write([collection("fresh")], [])
+    errors: list[Exception] = []
+
+    def writes(place: int) -> None:
+        try:
+            for turn in range(6):
+                when = WHEN + timedelta(days=400 * (place - 4) * (turn + 1))
+                write(catalog, [item(place * 10 + turn, x=1.0 + place + turn, when=when, name="fresh")])
+                with catalog.connection() as connection:
+                    change_item(
+                        connection, "fresh", f"item-{place * 10 + turn}", lambda found: {**found, "bbox": found["bbox"]}
+                    )
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=writes, args=(place,)) for place in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert rows(catalog, "SELECT count(*) FROM items WHERE collection = 'fresh'") == [(48,)]
+    assert list(differences(catalog)) == []
