@@ -7,7 +7,9 @@ from typing import Any
 import psycopg
 
 from terralab.catalog.access.file_access import FileAccess
+from terralab.catalog.errors import InvalidItem
 from terralab.catalog.settings import Settings
+from terralab.catalog.stored_bytes import require_bytes
 from terralab.catalog.transactions import batches, collections, items
 from terralab.catalog.transactions.answer import Answer
 from terralab.catalog.transactions.checking import Checking, refuse
@@ -43,7 +45,7 @@ class Transactions:
             return self._write_batch(request, collection, batches.features_of(body, self._most), "create")
         document, problems = self._checking(request).item(body, collection)
         refuse(problems, "the item")
-        return self._run(request, lambda write: items.create_item(write, document))
+        return self._run(request, lambda write: items.create_item(write, document), [document])
 
     def bulk_items(self, request: WriteRequest, collection: str) -> Answer:
         """Create, or create and replace, the items of a body of the bulk transactions extension."""
@@ -54,7 +56,7 @@ class Transactions:
         """Replace an item."""
         document, problems = self._checking(request).item(request.document(), collection, item)
         refuse(problems, "the item")
-        return self._run(request, lambda write: items.replace_item(write, document))
+        return self._run(request, lambda write: items.replace_item(write, document), [document])
 
     def patch_item(self, request: WriteRequest, collection: str, item: str) -> Answer:
         """Change a part of an item."""
@@ -69,13 +71,17 @@ class Transactions:
         """Create a collection."""
         document, problems = self._checking(request).collection(request.document())
         refuse(problems, "the collection")
-        return self._run_for_collection(request, lambda write: collections.create_collection(write, document))
+        return self._run_for_collection(
+            request, lambda write: collections.create_collection(write, document), [document]
+        )
 
     def replace_collection(self, request: WriteRequest, collection: str) -> Answer:
         """Replace a collection."""
         document, problems = self._checking(request).collection(request.document(), collection)
         refuse(problems, "the collection")
-        return self._run_for_collection(request, lambda write: collections.replace_collection(write, document))
+        return self._run_for_collection(
+            request, lambda write: collections.replace_collection(write, document), [document]
+        )
 
     def patch_collection(self, request: WriteRequest, collection: str) -> Answer:
         """Change a part of a collection."""
@@ -94,7 +100,8 @@ class Transactions:
         self, request: WriteRequest, collection: str, sent: Sequence[tuple[str | None, Any]], mode: batches.Mode
     ) -> Answer:
         batch = batches.check_batch(self._checking(request), collection, sent)
-        return self._run(request, lambda write: batches.write_batch(write, collection, batch, mode))
+        documents = list(batch.items.values())
+        return self._run(request, lambda write: batches.write_batch(write, collection, batch, mode), documents)
 
     def _patch(self, request: WriteRequest) -> Callable[[Any], Any]:
         """Return what the patch in the body makes of a document."""
@@ -108,19 +115,33 @@ class Transactions:
         bases = list(dict.fromkeys([request.base, self._settings.web.url]))
         return Checking(self._workspace, self._files, request.caller, bases)
 
-    def _run_for_collection(self, request: WriteRequest, work: Callable[[Write], Answer]) -> Answer:
+    def _run_for_collection(
+        self, request: WriteRequest, work: Callable[[Write], Answer], documents: Sequence[dict[str, Any]] = ()
+    ) -> Answer:
         try:
-            return self._run(request, work)
+            return self._run(request, work, documents)
         finally:  # also where the answer is not known: it may have been committed
             for forget in self._forget:
                 forget()
 
-    def _run(self, request: WriteRequest, work: Callable[[Write], Answer]) -> Answer:
+    def _run(
+        self, request: WriteRequest, work: Callable[[Write], Answer], documents: Sequence[dict[str, Any]] = ()
+    ) -> Answer:
+        """Do one write.
+
+        Args:
+            request: what is asked for.
+            work: does it.
+            documents: what was checked already; the bytes of its files are looked for once more, since the collection
+                of garbage is held off only from here on.
+        """
+
         def once(connection: psycopg.Connection[Any]) -> Answer:
             if request.keyed is not None:
                 known = known_answer(connection, request.keyed)
                 if known is not None:
                     return replace(known, headers={**known.headers, REPLAYED: "true"})
+            require_bytes(connection, self._workspace.store, documents, InvalidItem)
             write = Write(request, self._checking(request), connection, self._settings, self._workspace.views.signer)
             answer = work(write)
             if request.keyed is not None:
