@@ -6,6 +6,7 @@ logs/       one log per service, rotated
 prefect/    Prefect's own database, settings and results
 postgres/   the private cluster, or a link to it
 store/ inbox/ work/ versions/ schemas/    of the catalog and the flows
+cache/      local copies of a store that is in a bucket
 """
 
 import fcntl
