@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 import psycopg
 
+from terralab.catalog.writing import Written
+
 Action = Literal["create", "update", "delete"]
 _NOTE = """
     INSERT INTO lab.audit (principal, action, collection, item, etag_before, etag_after, request_id)
@@ -92,6 +94,19 @@ def note_changes(
             [change.after for change in rows],
         )
         connection.execute(_NOTE, (principal, request_id, *columns))
+
+
+def note_written(
+    connection: psycopg.Connection[Any],
+    principal: str | None,
+    collections: Iterable[Written] = (),
+    items: Iterable[Written] = (),
+    request_id: str | None = None,
+) -> None:
+    """Write down what `write_collections` and `write_items` did, in their transaction; see `note_changes`."""
+    changes = [ObjectChange(each.collection, None, each.before, each.etag) for each in collections]
+    changes += [ObjectChange(each.collection, each.id, each.before, each.etag) for each in items]
+    note_changes(connection, principal, changes, request_id)
 
 
 def audit_entries(

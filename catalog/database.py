@@ -13,6 +13,7 @@ import psycopg
 from psycopg.rows import tuple_row
 from psycopg.types.json import set_json_dumps, set_json_loads
 
+from terralab.catalog.audit import note_written
 from terralab.catalog.database_errors import COLLISIONS, first_line, meaning_of
 from terralab.catalog.errors import ServiceUnavailable, UnknownName
 from terralab.catalog.writing import write_items
@@ -211,8 +212,9 @@ class Catalog:
         What is already there in the same form is left untouched. Use `publish.publish`, which checks first.
         """
         with self.connection() as connection:
-            write_collections(connection, collections)
+            described = write_collections(connection, collections)
             written = write_items(connection, items) if items else []
+            note_written(connection, None, described, written)
         return sum(entry.change != "unchanged" for entry in written)
 
 

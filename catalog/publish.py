@@ -7,6 +7,7 @@ crash at any point leaves nothing visible without its bytes.
 from collections.abc import Sequence
 from typing import Any
 
+from terralab.catalog.audit import note_written
 from terralab.catalog.errors import InvalidItem
 from terralab.catalog.store import HREF_SCHEME
 from terralab.catalog.stored_bytes import require_bytes
@@ -39,8 +40,9 @@ def publish(
         _refuse_outside(item)
     with workspace.catalog.connection() as connection:
         require_bytes(connection, workspace.store, (*collections, *items))
-        write_collections(connection, collections)
+        described = write_collections(connection, collections)
         written = write_items(connection, items) if items else []
+        note_written(connection, None, described, written)
     return sum(entry.change != "unchanged" for entry in written)
 
 

@@ -63,12 +63,14 @@ class Written:
         id: id of the item; of the collection where it is one.
         etag: its entity tag afterwards, 32 hexadecimal digits.
         change: whether it was made, changed or found as it should be.
+        before: its entity tag before, None where it is new.
     """
 
     collection: str
     id: str
     etag: str
     change: Change
+    before: str | None = None
 
 
 def write_items(
@@ -325,4 +327,4 @@ def _whole_period(moment: datetime, partition_trunc: str | None) -> tuple[dateti
 def _written(row: ItemRow, stored: Mapping[Key, str]) -> Written:
     before, now = stored.get((row.collection, row.id)), row.hash.hex()
     change: Change = "created" if before is None else "unchanged" if before == now else "updated"
-    return Written(row.collection, row.id, now, change)
+    return Written(row.collection, row.id, now, change, before)

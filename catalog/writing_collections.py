@@ -86,14 +86,14 @@ def _write(connection: psycopg.Connection[Any], collection: dict[str, Any], mode
     name = collection["id"]
     before = _read(connection, _STORED, name)
     if before is not None and mode == "upsert" and seen is None and _with_both_extents(before, collection) == before:
-        return Written(name, name, etag_of(before), "unchanged")  # nobody is held off for that
+        return Written(name, name, etag_of(before), "unchanged", etag_of(before))  # nobody is held off for that
     if before is not None and before.get("renders") != collection.get("renders"):
         lock_collection(connection, name)  # its items are rendered anew
     stored = _locked(connection, name)
     _check(name, stored, mode, seen)
     wanted = collection if stored is None else _with_both_extents(stored, collection)
     if wanted == stored:
-        return Written(name, name, etag_of(wanted), "unchanged")
+        return Written(name, name, etag_of(wanted), "unchanged", etag_of(wanted))
     connection.execute("SELECT upsert_collection(%s::jsonb)", (orjson.dumps(wanted).decode(),))
     if stored is None:
         # Made with the first item, it would hold up all who read or write any collection.
@@ -104,7 +104,7 @@ def _write(connection: psycopg.Connection[Any], collection: dict[str, Any], mode
     if stored is not None and stored.get("renders") != wanted.get("renders"):
         refresh_collection(connection, name, at_most=_RENDERED_AT_ONCE)
     change: Change = "created" if stored is None else "updated"
-    return Written(name, name, etag_of(wanted), change)
+    return Written(name, name, etag_of(wanted), change, None if stored is None else etag_of(stored))
 
 
 def _locked(connection: psycopg.Connection[Any], name: str) -> dict[str, Any] | None:

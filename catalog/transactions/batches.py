@@ -3,7 +3,7 @@
 With `mode=partial` the good ones are written where others are bad.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Literal
@@ -11,7 +11,7 @@ from typing import Any, Literal
 import orjson
 
 from terralab.catalog.access.policy import guarded
-from terralab.catalog.audit import ObjectChange
+from terralab.catalog.audit import note_written
 from terralab.catalog.errors import AlreadyExists, InvalidInput, InvalidItem, LabError, NotAllowed, TooLarge
 from terralab.catalog.transactions.answer import JSON_TYPE, Answer
 from terralab.catalog.transactions.checking import Checking, summary
@@ -141,7 +141,7 @@ def write_batch(write: Write, collection: str, batch: Batch, mode: Mode) -> Answ
     if bad and (not good or not write.request.partial):
         raise _refusal(batch, bad)
     written = write_items(write.connection, list(good.values()), mode) if good else []
-    write.note(*_changes(written, stored))
+    note_written(write.connection, write.request.caller.name, (), written, write.request.request_id)
     return _answer(batch, written, bad)
 
 
@@ -160,12 +160,6 @@ def _allowed(
     if stored is not None and not may_change(caller, stored.access, guarded(container)):
         raise NotAllowed("the item is there already and you may not change it")
     return owned(item, caller, stored.access if stored else None, write.default_visibility)
-
-
-def _changes(written: Iterable[Written], stored: Mapping[tuple[str, str], StoredItem]) -> Iterable[ObjectChange]:
-    for each in written:
-        before = stored.get((each.collection, each.id))
-        yield ObjectChange(each.collection, each.id, before.etag if before else None, each.etag)
 
 
 def _refusal(batch: Batch, bad: Sequence[BadItem]) -> LabError:

@@ -97,3 +97,15 @@ def test_since() -> None:
     assert abs(parse_since("2d") - (datetime.now(UTC) - timedelta(days=2))) < timedelta(minutes=1)
     with pytest.raises(InvalidInput, match="no time"):
         parse_since("yesterdaz")
+
+
+def test_what_flows_publish_is_written_down_too(workspace: Workspace, start: datetime) -> None:
+    workspace.catalog.write([collection("fields")], [{**item("a"), "collection": "fields"}])
+    workspace.catalog.write([collection("fields")], [{**item("a", n=1), "collection": "fields"}])
+    found = entries(workspace, start)
+    assert [(entry.action, entry.collection, entry.item, entry.principal) for entry in found] == [
+        ("create", "fields", None, None),
+        ("create", "fields", "a", None),
+        ("update", "fields", "a", None),
+    ]
+    assert found[2].etag_before == found[1].etag_after
