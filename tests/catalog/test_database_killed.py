@@ -184,5 +184,5 @@ def stored_in(cluster: Cluster) -> tuple[set[str], set[str]]:
     """Return the ids of the items, and of those whose making is in the audit log."""
     with psycopg.connect(cluster.url) as connection:
         items = connection.execute("SELECT id FROM pgstac.items").fetchall()
-        made = connection.execute("SELECT item FROM lab.audit WHERE action = 'create'").fetchall()
+        made = connection.execute("SELECT item FROM lab.audit WHERE action = 'create' AND item <> ''").fetchall()
     return {row[0] for row in items}, {row[0] for row in made}
