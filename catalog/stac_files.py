@@ -36,7 +36,7 @@ def read_documents(source: str) -> Iterator[FileDocument]:
         UnsupportedMedia: the file is of another format.
     """
     if source == STDIN:
-        yield from _documents("stdin", sys.stdin.buffer.read())
+        yield from documents_of_text("stdin", sys.stdin.buffer.read())
         return
     path = Path(source)
     if not path.is_dir():
@@ -57,14 +57,19 @@ def _of_file(path: Path, name: str) -> Iterator[FileDocument]:
             with path.open("rb") as stream:
                 yield from _of_lines(name, stream)
         else:
-            yield from _documents(name, path.read_bytes())
+            yield from documents_of_text(name, path.read_bytes())
     except OSError as error:
         raise InvalidInput(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _documents(name: str, text: bytes) -> Iterator[FileDocument]:
+def documents_of_text(name: str, text: bytes) -> Iterator[FileDocument]:
+    """Yield the documents in the text of a file: one, an array, a FeatureCollection, or one a line.
+
+    Raises:
+        InvalidInput: it is not JSON.
+    """
     try:
-        content = _parse(text)
+        content = parse_json(text)
     except ValueError as error:
         lines = text.splitlines()
         if len(lines) > 1 and lines[0].lstrip().startswith(b"{") and lines[0].rstrip().endswith(b"}"):
@@ -84,12 +89,17 @@ def _of_lines(name: str, lines: Iterable[bytes]) -> Iterator[FileDocument]:
     for number, line in enumerate(lines, start=1):
         if line.strip():
             try:
-                yield FileDocument(f"{name}:{number}", _parse(line))
+                yield FileDocument(f"{name}:{number}", parse_json(line))
             except ValueError as error:
                 raise InvalidInput(f"{name}, line {number} is not JSON: {str(error)[:_SHOWN_ERRORS]}") from error
 
 
-def _parse(text: bytes) -> Any:
+def parse_json(text: bytes) -> Any:
+    """Return the value of a JSON text.
+
+    Raises:
+        ValueError: it is none.
+    """
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
