@@ -2,6 +2,8 @@
 
 import argparse
 import logging
+import signal
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -35,6 +37,7 @@ _LOG = logging.getLogger("benchmark")
 def main() -> None:
     """Run the chosen parts at each size; the report is written anew after every part."""
     options = _options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # which ends the servers and the database, as Ctrl-C does
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     for name in ("benchmark", "tests.benchmarks.catalog"):
         logging.getLogger(name).setLevel(logging.INFO)

@@ -22,7 +22,9 @@ def write_report(out: Path, results: Mapping[str, Any]) -> Path:
     (out / "results.json").write_bytes(orjson.dumps(results, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS))
     tables = {int(count): table(search) for count, search in results.get("search", {}).items()}
     targets = search_targets(tables) if tables else []
-    targets += [Target(**target) for part in results.get("parts", {}).values() for target in part["targets"]]
+    for name, part in results.get("parts", {}).items():
+        size = name.rsplit(", ", 1)[1]
+        targets += [Target(**{**target, "what": f"{target['what']}, {size}"}) for target in part["targets"]]
     lines = ["# Benchmark of the catalog", "", *_machine(results["machine"]), *_gate(results), *_targets(targets)]
     for count, rows in tables.items():
         lines += _table(count, rows, results["search"][count])

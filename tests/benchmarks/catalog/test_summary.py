@@ -86,7 +86,7 @@ def test_the_report_has_every_part(tmp_path: Path) -> None:
     part = {"targets": [{"what": "one more", "unit": "ms", "found": 5.0, "must": 6.0, "aim": 3.0}], "lines": ["a line"]}
     results = {"machine": machine, "search": {10: searched()}, "parts": {"lineage, 10 items": part}}
     text = write_report(tmp_path, results).read_text()
-    assert "| one more | 5.00 ms | 6.00 ms | 3.00 ms |" in text
+    assert "| one more, 10 items | 5.00 ms | 6.00 ms | 3.00 ms |" in text
     assert "a line" in text
     assert (tmp_path / "search.png").stat().st_size > 10_000
     assert (tmp_path / "results.json").is_file()
