@@ -114,7 +114,7 @@ def items_for(
     place: dict[str, Any] = {"bbox": list(bbox)} if bbox else {}
     if halves := split_box(bbox):
         place = {"intersects": halves}
-    time = {"datetime": period} if period else {}
+    time: dict[str, Any] = {"datetime": period} if period else {}
     looked = list(islice(view.search(collections=wanted, **place, **time), MAX_LOOKED_AT + 1))
     found = [Matched(item, match(need, offer_of_item(item))) for item in looked[:MAX_LOOKED_AT]]
     fit = sorted((one for one in found if one.match.fits), key=lambda one: -one.match.score)  # stable: the newest first

@@ -151,16 +151,18 @@ def match(need: Need, offer: Offer) -> Match:
 
 def _pairs(need: Need, offer: Offer) -> list[BandMatch]:
     """Pair each band of the model with one of the data, no band of the data twice; what has no partner is left out."""
-    free, pairs = list(offer.bands), []
+    free = list(offer.bands)
+    pairs: list[BandMatch] = []
     alike = need.sensor is None or offer.sensor is None or need.sensor == offer.sensor
-    for by in ("name", "common_name"):
+    ways: tuple[Literal["name", "common_name"], ...] = ("name", "common_name")
+    for by in ways:
         for name, common_name in need.bands:
             if any(pair.needed == name for pair in pairs):
                 continue
             partner = next((band for band in free if _same(by, name, common_name, band, alike)), None)
             if partner is not None:
                 free.remove(partner)
-                pairs.append(BandMatch(name, partner.name, by, partner.asset))  # type: ignore[arg-type]
+                pairs.append(BandMatch(name, partner.name, by, partner.asset))
     order = [name for name, _ in need.bands]
     return sorted(pairs, key=lambda pair: order.index(pair.needed))
 

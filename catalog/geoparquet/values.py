@@ -91,7 +91,7 @@ def _lists(array: Any, path: Path, rules: Rules) -> list[Any]:
 
 def _with_integers(numbers: list[Any], integers_at: tuple[bool, ...]) -> list[Any]:
     return [
-        int(number) if is_integer and number is not None and number.is_integer() else number
+        int(number) if is_integer and number is not None and float(number).is_integer() else number
         for number, is_integer in zip_longest(numbers, integers_at[: len(numbers)], fillvalue=False)
     ]
 

@@ -131,7 +131,7 @@ def _record_batch(items: Sequence[dict[str, Any]], schema: pa.Schema, plan: Plan
 
 def _boxes(items: Sequence[dict[str, Any]], plan: Plan, place: Place, exact: Exact) -> pa.Array:
     size = len(plan.box)
-    boxes = [item.get("bbox") for item in items]
+    boxes: list[Any] = [item.get("bbox") for item in items]
     regular = all(type(box) is list and len(box) == size for box in boxes)
     if not regular or not _all_exact(list(chain.from_iterable(boxes)), plan.box_integers):
         boxes = [_noted_box(item, index, plan, place, exact) for index, item in enumerate(items)]
@@ -143,7 +143,7 @@ def _boxes(items: Sequence[dict[str, Any]], plan: Plan, place: Place, exact: Exa
 
 def _noted_box(item: dict[str, Any], index: int, plan: Plan, place: Place, exact: Exact) -> list[float] | None:
     """Return a box as it fits the column, and write it down where it does not come back from there as it is."""
-    box = item.get("bbox")
+    box: Any = item.get("bbox")
     fits = type(box) is list and len(box) == len(plan.box) and {int, float} >= set(map(type, box))
     if "bbox" in item and not (fits and _all_exact(box, plan.box_integers)):
         exact.note(place, index, box)

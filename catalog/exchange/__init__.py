@@ -1,0 +1,1 @@
+"""Catalog data in and out: bulk load, export to files, import from them."""
