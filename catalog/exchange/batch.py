@@ -84,6 +84,10 @@ class BatchLoader:
         self._workspace, self._form, self._journal, self._options = workspace, form, journal, options
         self._compression: str | None = None
 
+    def close(self) -> None:
+        """Close the connection that is kept."""
+        self._workspace.catalog.close_pool()
+
     def load(self, number: int, chunk: Chunk, store: bool = True) -> ChunkResult:
         """Load a piece; or only check it.
 

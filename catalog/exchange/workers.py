@@ -102,7 +102,11 @@ def open_workers(setup: WorkerSetup, count: int) -> Iterator[Workers]:
         count: how many.
     """
     if count == 1:
-        yield _Here(setup)
+        here = _Here(setup)
+        try:
+            yield here
+        finally:
+            here.close()
         return
     context: Any = multiprocessing.get_context(_method())
     pipes = []
@@ -131,6 +135,9 @@ class _Here:
         self.free = 1
         self._loader = setup.loader()
         self._done: list[ChunkResult] = []
+
+    def close(self) -> None:
+        self._loader.close()
 
     def submit(self, task: Task) -> None:
         self._done.append(self._loader.load(task.number, task.chunk, task.store))

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from itertools import accumulate, chain, zip_longest
+from itertools import accumulate, chain, repeat
 from operator import itemgetter
 from typing import Any
 
@@ -98,7 +98,8 @@ def _note_integers(values: list[Any], place: Place, exact: Exact) -> None:
 def _note_numbers(values: Sequence[Sequence[Any]], integers_at: tuple[bool, ...], place: Place, exact: Exact) -> None:
     """Write down lists of numbers whose integers are not where the rule has them."""
     for index, value in enumerate(values):
-        if any(_breaks(number, at) for number, at in zip_longest(value, integers_at[: len(value)], fillvalue=False)):
+        places = chain(integers_at, repeat(False))
+        if any(_breaks(number, is_integer) for number, is_integer in zip(value, places, strict=False)):
             exact.note(place, index, value)
 
 

@@ -1,7 +1,7 @@
 """From Arrow arrays back to JSON values, column by column."""
 
 from collections.abc import Mapping
-from itertools import pairwise, zip_longest
+from itertools import pairwise
 from typing import Any
 
 import orjson

@@ -44,9 +44,13 @@ def test_a_connection_that_broke_is_replaced(kept: Catalog) -> None:
 
 
 def test_a_failed_transaction_leaves_nothing(kept: Catalog) -> None:
-    with pytest.raises(ZeroDivisionError), kept.connection() as connection:
-        connection.execute("CREATE TABLE lab.probe ()")
-        raise ZeroDivisionError
+    def fail() -> None:
+        with kept.connection() as connection:
+            connection.execute("CREATE TABLE lab.probe ()")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     with kept.connection() as connection:
         assert connection.execute("SELECT to_regclass('lab.probe')").fetchone() == (None,)
 
