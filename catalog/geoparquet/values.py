@@ -1,7 +1,7 @@
 """From Arrow arrays back to JSON values, column by column."""
 
 from collections.abc import Mapping
-from itertools import pairwise
+from itertools import chain, pairwise, repeat
 from typing import Any
 
 import orjson
@@ -90,9 +90,10 @@ def _lists(array: Any, path: Path, rules: Rules) -> list[Any]:
 
 
 def _with_integers(numbers: list[Any], integers_at: tuple[bool, ...]) -> list[Any]:
+    places = chain(integers_at, repeat(False))
     return [
-        int(number) if is_integer and number is not None and float(number).is_integer() else number
-        for number, is_integer in zip_longest(numbers, integers_at[: len(numbers)], fillvalue=False)
+        int(number) if is_integer and number is not None and number.is_integer() else number
+        for number, is_integer in zip(numbers, places, strict=False)
     ]
 
 
