@@ -41,7 +41,7 @@ class Catalog:
         self.url = url
         self._pool: ConnectionPool | None = None
 
-    def open_pool(self, connections: int, statement_timeout_s: float, lock_timeout_s: float) -> None:
+    def open_pool(self, connections: int, statement_timeout_s: float, lock_timeout_s: float, **settings: str) -> None:
         """Keep connections from now on, so that none of many small transactions waits for a new one.
 
         It connects at the first use: the process starts, and says that the database is away, while it is.
@@ -50,6 +50,7 @@ class Catalog:
             connections: at most so many.
             statement_timeout_s: longest time of one statement, seconds.
             lock_timeout_s: longest wait for a lock, seconds.
+            settings: others of PostgreSQL's, for these connections.
         """
         from psycopg_pool import ConnectionPool  # only the web process needs it
 
@@ -57,6 +58,7 @@ class Catalog:
             "statement_timeout": round(1000 * statement_timeout_s),
             "lock_timeout": round(1000 * lock_timeout_s),
             "idle_in_transaction_session_timeout": _IDLE_MS,
+            **settings,
         }
         options = " ".join([_SEARCH_PATH, *(f"-c {name}={value}" for name, value in limits.items())])
         self._pool = ConnectionPool(

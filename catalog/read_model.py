@@ -15,9 +15,9 @@ import orjson
 import shapely
 from pypgstac.hydration import hydrate
 
-from terralab.catalog.dehydration import dehydrated
-from terralab.catalog.rendering import holds_mark, rendered
-from terralab.catalog.store import parse_href
+from terralab.catalog.dehydration import BaseItem
+from terralab.catalog.rendering import holds_mark, joined, rendered
+from terralab.catalog.store import HREF_SCHEME, parse_href
 from terralab.extensions.dataset import MEMBERS_REL
 from terralab.extensions.item import parse_time
 from terralab.extensions.lab import CLASS_COUNTS_PROP, EXECUTION_REL, METRICS_PROP, PRODUCED_REL, Kind
@@ -52,6 +52,8 @@ LINEAGE_RELS = frozenset(
     ("derived_from", "source", MEMBERS_REL, EXECUTION_REL, PRODUCED_REL, "predecessor-version", "latest-version")
 )
 HASH_BYTES = 16
+_COLUMNS = tuple((name, kind) for name, (_, kind) in FIELDS.items())
+_SCHEME_BYTES = HREF_SCHEME.encode()
 
 
 @dataclass(frozen=True)
@@ -114,14 +116,26 @@ class ItemRow:
     files: list[str]
 
 
-def item_rows(items: Sequence[Mapping[str, Any]], states: Mapping[str, CollectionState]) -> list[ItemRow]:
-    """Return the rows of items; their collections are in `states`."""
-    geometries = shapely.from_geojson([orjson.dumps(item["geometry"]) for item in items])
+def item_rows(
+    items: Sequence[Mapping[str, Any]],
+    states: Mapping[str, CollectionState],
+    members: Sequence[Mapping[str, bytes]] | None = None,
+) -> list[ItemRow]:
+    """Return the rows of items.
+
+    Args:
+        items: as stored.
+        states: of their collections.
+        members: what `canonical_members` gives for each item, where the caller has it.
+    """
+    bases = {name: BaseItem(state.base_item) for name, state in states.items()}
+    members = members or [canonical_members(item) for item in items]
+    geometries = shapely.from_geojson([texts["geometry"] for texts in members])
     bounds = shapely.bounds(geometries).tolist()
     wkb = shapely.to_wkb(shapely.set_srid(geometries, 4326), include_srid=True)
     return [
-        _row(item, states[item["collection"]], geometry, tuple(box))
-        for item, geometry, box in zip(items, wkb, bounds, strict=True)
+        _row(item, states[item["collection"]], bases[item["collection"]], texts, geometry, tuple(box))
+        for item, texts, geometry, box in zip(items, members, wkb, bounds, strict=True)
     ]
 
 
@@ -148,6 +162,11 @@ def canonical(document: Mapping[str, Any]) -> bytes:
     return orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
 
 
+def canonical_members(document: Mapping[str, Any]) -> dict[str, bytes]:
+    """Return the canonical JSON of each member of a document; `joined` makes that of the document of them."""
+    return {name: orjson.dumps(document[name], option=orjson.OPT_SORT_KEYS) for name in sorted(document)}
+
+
 def etag_of(document: Mapping[str, Any]) -> str:
     """Return the entity tag of an item or a collection as stored, 32 hexadecimal digits."""
     return hash_of(canonical(document)).hex()
@@ -168,6 +187,8 @@ def stored_files(document: Mapping[str, Any]) -> list[str]:
 
 
 def _checksum(href: str) -> str | None:
+    if not href.startswith(HREF_SCHEME):
+        return None
     try:
         return parse_href(href)[0]
     except ValueError:
@@ -185,11 +206,13 @@ def time_range(properties: Mapping[str, Any]) -> tuple[datetime, datetime]:
 def _row(
     item: Mapping[str, Any],
     state: CollectionState,
+    base: BaseItem,
+    members: Mapping[str, bytes],
     geometry: bytes,
     bounds: tuple[float, float, float, float],
 ) -> ItemRow:
     properties = item["properties"]
-    whole = canonical(item)
+    text = joined(members)
     start, end = time_range(properties)
     return ItemRow(
         collection=item["collection"],
@@ -198,32 +221,36 @@ def _row(
         end=end,
         geometry=geometry,
         bounds=bounds,
-        content=_content(item, state),
-        hash=hash_of(whole),
-        columns=tuple(_value(properties.get(name), kind) for name, (_, kind) in FIELDS.items()),
+        content=_content(item, state, base),
+        hash=hash_of(text),
+        columns=_columns(properties),
         metrics=_object(properties.get(METRICS_PROP)),
         class_counts=_object(properties.get(CLASS_COUNTS_PROP)),
         words=_words(properties),
-        body=None if holds_mark(whole) else rendered(item, state.renders),
+        body=None if holds_mark(text) else rendered(item, state.renders, members),
         links=[
             (str(link["rel"]), str(link["href"])) for link in item.get("links") or [] if link["rel"] in LINEAGE_RELS
         ],
-        files=stored_files(item),
+        files=stored_files(item) if _SCHEME_BYTES in members.get("assets", b"") else [],
     )
 
 
-def _lineage_links(item: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [(str(link["rel"]), str(link["href"])) for link in item.get("links") or [] if link["rel"] in LINEAGE_RELS]
-
-
-def _content(item: Mapping[str, Any], state: CollectionState) -> bytes:
+def _content(item: Mapping[str, Any], state: CollectionState, base: BaseItem) -> bytes:
     """Return what pgstac's own loader would store."""
-    content = dehydrated(state.base_item, item)
+    content = base.dehydrated(item)
     for name in ("id", "collection", "geometry", "type", "pgstac:base_item"):
         content.pop(name, None)
     if state.base_item_id is not None:
         content["pgstac:base_item"] = state.base_item_id
     return orjson.dumps(content)
+
+
+def _columns(properties: Mapping[str, Any]) -> tuple[str | float | None, ...]:
+    get = properties.get
+    return tuple(
+        found if (found := get(name)) is None or (kind is TEXT and type(found) is str) else _value(found, kind)
+        for name, kind in _COLUMNS
+    )
 
 
 def _value(value: Any, kind: str) -> str | float | None:

@@ -6,7 +6,6 @@ address of the host that was called there. `rendered` and `served_items` make th
 """
 
 from collections.abc import Mapping
-from copy import deepcopy
 from typing import Any
 from urllib.parse import urljoin
 
@@ -20,31 +19,41 @@ STAC_PATH = "/stac"
 # Stands for the address while JSON is made; an address in form, so that relative links resolve against it.
 _MARK = "http://terralab-base.invalid"
 _MARK_BYTES = _MARK.encode()
+_SCHEME = HREF_SCHEME.encode()
 _ROOT = f"{_MARK}{STAC_PATH}/"
 # stac-fastapi makes these itself and drops stored ones.
 INFERRED_RELS = frozenset(("self", "item", "parent", "collection", "root", "items", "child"))
 
 
-def rendered(item: Mapping[str, Any], renders: Mapping[str, Any] | None) -> bytes:
+def rendered(
+    item: Mapping[str, Any], renders: Mapping[str, Any] | None, members: Mapping[str, bytes] | None = None
+) -> bytes:
     """Return the JSON of an item as it is served, with `BASE` for the address of the web process.
 
     Args:
         item: as stored: asset hrefs `asset://…` or absolute, links relative to the API root or absolute.
         renders: the render presets of its collection.
+        members: JSON of the item's members, where the caller has it; none of them holds the mark of the address.
     """
-    document = {
-        **item,
-        "links": _links(item),
-        "assets": {key: _asset(asset) for key, asset in (item.get("assets") or {}).items()},
-    }
+    document: dict[str, Any] = {**item, "links": _links(item)}
+    if members is None or _SCHEME in members.get("assets", b"") or not item.get("assets"):
+        document["assets"] = {key: _asset(asset) for key, asset in (item.get("assets") or {}).items()}
     if needs_nulls(item):
-        document["properties"] = deepcopy(item["properties"])
+        document["properties"] = _own(item["properties"])
         restore_nulls(document)
-    presets = renders_of(item) or renders
-    if presets:
+    if presets := renders_of(item) or renders:
         add_map_links(document, presets, _MARK)
     document["links"].append(page_link(item, _MARK))
-    return orjson.dumps(document).replace(_MARK_BYTES, BASE)
+    if members is None:
+        return orjson.dumps(document).replace(_MARK_BYTES, BASE)
+    changed = {name: value for name, value in document.items() if value is not item.get(name)}
+    texts = {name: orjson.dumps(value).replace(_MARK_BYTES, BASE) for name, value in changed.items()}
+    return joined({**members, **texts})
+
+
+def joined(members: Mapping[str, bytes]) -> bytes:
+    """Return the JSON of an object of which the members' JSON is given."""
+    return b"{" + b",".join([orjson.dumps(name) + b":" + text for name, text in members.items()]) + b"}"
 
 
 def served(body: bytes, base: str) -> bytes:
@@ -61,6 +70,14 @@ def needs_nulls(item: Mapping[str, Any]) -> bool:
     """Say whether the item may lack nulls that STAC requires and that pgstac drops."""
     properties = item.get("properties") or {}
     return "start_datetime" in properties or "label:type" in properties
+
+
+def _own(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Return properties of which `restore_nulls` changes nothing that the item has."""
+    own = dict(properties)
+    if isinstance(classes := own.get("label:classes"), list):
+        own["label:classes"] = [dict(entry) if isinstance(entry, dict) else entry for entry in classes]
+    return own
 
 
 def _links(item: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -35,6 +35,8 @@ READ_COLUMNS = (
     "body",
 )
 _NUMBERS = tuple(kind == NUMBER for _, kind in FIELDS.values())
+_READ_FIELDS = struct.pack("!h", len(READ_COLUMNS))
+_LENGTH, _TIME, _FLOAT = struct.Struct("!i").pack, struct.Struct("!iq").pack, struct.Struct("!id").pack
 
 
 def copy_pgstac_rows(connection: psycopg.Connection[Any], table: str, rows: Iterable[ItemRow]) -> None:
@@ -85,21 +87,30 @@ def _pgstac_row(row: ItemRow) -> bytes:
 
 
 def _read_row(row: ItemRow) -> bytes:
-    typed = [_number(value) if number else _text(value) for value, number in zip(row.columns, _NUMBERS, strict=True)]
-    return _record(
-        10 + len(typed),
-        _text(row.collection),
-        _text(row.id),
-        _time(row.start),
-        _time(row.end),
-        _bytes(row.geometry),
-        _bytes(row.hash),
-        *typed,
-        _json(row.metrics),
-        _json(row.class_counts),
-        _text(row.words),
-        _bytes(row.body or b""),
+    return b"".join(
+        (
+            _READ_FIELDS,
+            _text(row.collection),
+            _text(row.id),
+            _time(row.start),
+            _time(row.end),
+            _bytes(row.geometry),
+            _bytes(row.hash),
+            *_typed(row.columns),
+            _json(row.metrics),
+            _json(row.class_counts),
+            _text(row.words),
+            _bytes(row.body or b""),
+        )
     )
+
+
+def _typed(values: Iterable[str | float | None]) -> list[bytes]:
+    """Return the typed columns; most are empty."""
+    return [
+        _NULL if value is None else _number(value) if is_number else _text(value)
+        for value, is_number in zip(values, _NUMBERS, strict=True)
+    ]
 
 
 def _record(fields: int, *values: bytes) -> bytes:
@@ -107,7 +118,7 @@ def _record(fields: int, *values: bytes) -> bytes:
 
 
 def _bytes(value: bytes) -> bytes:
-    return struct.pack("!i", len(value)) + value
+    return _LENGTH(len(value)) + value
 
 
 def _text(value: Any) -> bytes:
@@ -119,10 +130,10 @@ def _json(value: bytes | None) -> bytes:
 
 
 def _number(value: Any) -> bytes:
-    return _NULL if value is None else struct.pack("!id", 8, value)
+    return _NULL if value is None else _FLOAT(8, value)
 
 
 def _time(moment: datetime) -> bytes:
     """Encode a time as microseconds since 2000."""
     passed = moment - _EPOCH
-    return struct.pack("!iq", 8, (passed.days * 86_400 + passed.seconds) * _MICROSECONDS + passed.microseconds)
+    return _TIME(8, (passed.days * 86_400 + passed.seconds) * _MICROSECONDS + passed.microseconds)

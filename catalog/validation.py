@@ -11,7 +11,12 @@ _SHOWN_PROBLEMS = 5
 
 
 def problems_of(
-    workspace: Workspace, document: Any, *, known_extensions: bool = False, files: bool = False
+    workspace: Workspace,
+    document: Any,
+    *,
+    known_extensions: bool = False,
+    files: bool = False,
+    text: bytes | None = None,
 ) -> list[Problem]:
     """Check an item or a collection; see `terralab.extensions.validation.check_item` for the arguments.
 
@@ -19,7 +24,7 @@ def problems_of(
         SetupProblem: the folder of schemas is not as it must be.
     """
     try:
-        return check(document, workspace.schemas, known_extensions=known_extensions, files=files)
+        return check(document, workspace.schemas, known_extensions=known_extensions, files=files, text=text)
     except InvalidSchemaStore as error:
         raise SetupProblem(str(error)) from error
 

@@ -5,12 +5,14 @@ names its objects by MD5 and a dataset version can then be proved from catalog r
 """
 
 import hashlib
+import re
 from pathlib import Path
 
 SHA256_PREFIX = "1220"
 MD5_PREFIX = "d50110"
 _HEX_LENGTH = {SHA256_PREFIX: 64, MD5_PREFIX: 32}
 _ALGORITHM = {SHA256_PREFIX: "sha256", MD5_PREFIX: "md5"}
+_MULTIHASH = re.compile(f"{SHA256_PREFIX}[0-9a-f]{{64}}|{MD5_PREFIX}[0-9a-f]{{32}}")
 _READ_BYTES = 1 << 20
 
 
@@ -26,6 +28,11 @@ def multihash_of_file(path: Path, algorithm: str = "sha256") -> str:
         while piece := stream.read(_READ_BYTES):
             state.update(piece)
     return _prefix(algorithm) + state.hexdigest()
+
+
+def is_multihash(text: str) -> bool:
+    """Say whether a text is a lowercase SHA-256 or MD5 multihash."""
+    return _MULTIHASH.fullmatch(text) is not None
 
 
 def split_multihash(checksum: str) -> tuple[str, str]:

@@ -24,18 +24,30 @@ _STORED_ID = re.compile(STORED_ID_PATTERN)
 _VERSIONS = ("1.1.0", "1.0.0")
 
 
-def check(document: Any, schemas: SchemaStore, *, known_extensions: bool = False, files: bool = False) -> list[Problem]:
+def check(
+    document: Any,
+    schemas: SchemaStore,
+    *,
+    known_extensions: bool = False,
+    files: bool = False,
+    text: bytes | None = None,
+) -> list[Problem]:
     """Check an item, a collection or a catalog, whichever its `type` says; see `check_item` for the arguments."""
     kind = document.get("type") if isinstance(document, dict) else None
     if kind == "Collection":
         return check_collection(document, schemas, known_extensions=known_extensions, files=files)
     if kind == "Catalog":
         return _check_catalog(document, schemas, known_extensions)
-    return check_item(document, schemas, known_extensions=known_extensions, files=files)
+    return check_item(document, schemas, known_extensions=known_extensions, files=files, text=text)
 
 
 def check_item(
-    item: Any, schemas: SchemaStore, *, known_extensions: bool = False, files: bool = False
+    item: Any,
+    schemas: SchemaStore,
+    *,
+    known_extensions: bool = False,
+    files: bool = False,
+    text: bytes | None = None,
 ) -> list[Problem]:
     """Check an item.
 
@@ -46,11 +58,12 @@ def check_item(
             checked.
         files: the item lies in a file of a static catalog, not in the API: asset addresses may be relative, and the
             link to the collection must be there (the API writes that one itself).
+        text: the item's JSON as orjson writes it, where the caller has it.
 
     Returns:
         Every problem found, none where the item is valid.
     """
-    found = _content(item, "Feature")
+    found = _content(item, "Feature", text)
     if not is_readable(found):
         return found
     found += _frame(item, schemas, known_extensions)
@@ -88,14 +101,14 @@ def is_stored_id(text: str) -> bool:
     return _STORED_ID.match(text) is not None and not text.endswith("\n")
 
 
-def _content(document: Any, kind: str) -> list[Problem]:
+def _content(document: Any, kind: str, text: bytes | None = None) -> list[Problem]:
     if not isinstance(document, dict):
         return [broken("not_an_object", [], f"{shown(document)} is not a JSON object")]
     if document.get("type") != kind:
         what = "an item" if kind == "Feature" else "a collection"
         message = f"{shown(document.get('type'))} is not the type of {what}"
         return [broken("type", ["type"], message, f'set "type" to "{kind}"')]
-    return content_problems(document)
+    return content_problems(document, text)
 
 
 def _frame(document: dict[str, Any], schemas: SchemaStore, known_extensions: bool) -> list[Problem]:

@@ -16,10 +16,10 @@ from typing import Any
 
 from terralab.catalog.audit import note_written
 from terralab.catalog.errors import InvalidItem, UnknownName
-from terralab.catalog.exchange.batch import BatchOptions
 from terralab.catalog.exchange.chunks import Chunk
 from terralab.catalog.exchange.journal import Journal
 from terralab.catalog.exchange.made_collections import plain_collection
+from terralab.catalog.exchange.prepared import BatchOptions
 from terralab.catalog.exchange.results import SHOWN_BAD, ChunkResult, LoadReport
 from terralab.catalog.exchange.sources import Source, open_source
 from terralab.catalog.exchange.workers import Task, Workers, WorkerSetup, open_workers

@@ -148,7 +148,7 @@ class StaticForm(StoredForm):
 def _at_its_address(document: dict[str, Any]) -> dict[str, Any]:
     """Return a document whose assets, where they are relative to its own address, are absolute."""
     assets = document.get("assets")
-    if not isinstance(assets, dict) or not any(_is_relative(_href(asset)) for asset in assets.values()):
+    if not isinstance(assets, dict) or all(_href(asset).startswith(_ABSOLUTE) for asset in assets.values()):
         return document
     own = _self_address(document)
     if own is None:

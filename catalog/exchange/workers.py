@@ -16,9 +16,10 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
 
 from terralab.catalog.errors import LabError, ServiceUnavailable
-from terralab.catalog.exchange.batch import BatchLoader, BatchOptions
+from terralab.catalog.exchange.batch import BatchLoader
 from terralab.catalog.exchange.chunks import Chunk
 from terralab.catalog.exchange.journal import Journal
+from terralab.catalog.exchange.prepared import BatchOptions
 from terralab.catalog.exchange.results import ChunkResult
 from terralab.catalog.exchange.stored_documents import StaticForm, StoredForm
 from terralab.catalog.settings import Settings
@@ -26,6 +27,12 @@ from terralab.catalog.workspace import Workspace
 
 _STATEMENT_S = 3600.0
 _LOCK_S = 300.0
+_SETTINGS = {
+    # A plan that was made while the catalog was empty would read all of it for each batch later.
+    "plan_cache_mode": "force_custom_plan",
+    # The trigger that counts items sees all rows of a statement at once.
+    "work_mem": "64MB",
+}
 
 
 @dataclass(frozen=True)
@@ -60,7 +67,7 @@ class WorkerSetup:
     def loader(self) -> BatchLoader:
         """Return what loads pieces, with a connection that is kept."""
         workspace = Workspace(self.settings, self.database_url)
-        workspace.catalog.open_pool(1, _STATEMENT_S, _LOCK_S)
+        workspace.catalog.open_pool(1, _STATEMENT_S, _LOCK_S, **_SETTINGS)
         bases = (self.settings.web.url,)
         form = (
             StaticForm(bases, self.folder, workspace.store if self.copy_assets else None)

@@ -53,7 +53,9 @@ def _as_stored(document: Mapping[str, Any], bases: Sequence[str], first: list[di
         if len(kept) < len(links) and not any(_rel(link) in _WEB_MAP_RELS for link in kept):
             _undeclare_map_links(stored, links)
     if isinstance(assets := document.get("assets"), dict):
-        stored["assets"] = {key: _asset(asset, bases) for key, asset in assets.items()}
+        own = tuple(f"{base}/files/" for base in bases)
+        if any(_href(asset).startswith(own) for asset in assets.values()):
+            stored["assets"] = {key: _asset(asset, bases) for key, asset in assets.items()}
     return stored
 
 

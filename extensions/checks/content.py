@@ -24,9 +24,14 @@ _UNREADABLE = {"not_an_object", "type", "too_deep", "nul_character", "not_unicod
 _LARGEST_INTEGER = 2**63
 
 
-def content_problems(document: dict[str, Any]) -> list[Problem]:
-    """Check every value of a document; at most 20 problems are named."""
-    if _is_plain(document):
+def content_problems(document: dict[str, Any], text: bytes | None = None) -> list[Problem]:
+    """Check every value of a document; at most 20 problems are named.
+
+    Args:
+        document: any JSON object.
+        text: its JSON as orjson writes it, where the caller has it.
+    """
+    if _is_plain(document, text):
         return []
     found: list[Problem] = []
     for problem in _walk(document):
@@ -41,10 +46,10 @@ def is_readable(problems: list[Problem]) -> bool:
     return not any(problem.rule in _UNREADABLE for problem in problems)
 
 
-def _is_plain(document: dict[str, Any]) -> bool:
+def _is_plain(document: dict[str, Any], text: bytes | None) -> bool:
     try:
         # The text of a NUL may also be an escaped backslash before `u0000`; the walk tells them apart.
-        return _ESCAPED_NUL not in orjson.dumps(document) and _plain_values().is_valid(document)
+        return _ESCAPED_NUL not in (text or orjson.dumps(document)) and _plain_values().is_valid(document)
     except (TypeError, ValueError, RecursionError):
         return False  # not JSON: the walk says where
 

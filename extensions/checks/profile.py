@@ -8,13 +8,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from terralab.extensions.checks.kinds import RULES_OF_KIND
-from terralab.extensions.checksum import split_multihash
+from terralab.extensions.checksum import is_multihash, split_multihash
 from terralab.extensions.ids import is_valid_id
 from terralab.extensions.item import STAC_VERSION
 from terralab.extensions.lab import EXECUTION_REL, KIND_PROP, PRODUCED_REL, SCHEMA_URI
 from terralab.extensions.problem import Problem, broken, shown
 
 STORED = "asset://"
+_PLAIN_SCHEMES = ("https://", "http://", "s3://")
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 _PROVENANCE_RELS = ("derived_from", "source", EXECUTION_REL, PRODUCED_REL)
 _PROVENANCE_HREF = re.compile(r"collections/[^/?#]+(?:/items/[^/?#]+)?|https?://.+")
@@ -34,7 +35,8 @@ def item_profile_problems(item: dict[str, Any], files: bool = False) -> list[Pro
         return []
     found = list(_frame_problems(item))
     for key, asset in _assets(item).items():
-        found.extend(_asset_problems(key, asset, files))
+        if not _is_plain(asset):
+            found.extend(_asset_problems(key, asset, files))
     if not files:
         found.extend(_link_problems(item))
     rule = RULES_OF_KIND.get(str(properties[KIND_PROP]))
@@ -66,6 +68,18 @@ def _frame_problems(document: dict[str, Any]) -> Iterator[Problem]:
         value = document.get(name)
         if isinstance(value, str) and not is_valid_id(value):
             yield broken("lab_id_form", [name], f"{shown(value)} is not an id of the lab's form")
+
+
+def _is_plain(asset: Mapping[str, Any]) -> bool:
+    """Say whether an asset elsewhere has all that it needs, as most have; it is quicker than to look for problems."""
+    href, checksum = asset.get("href"), asset.get("file:checksum")
+    return (
+        type(href) is str
+        and href.startswith(_PLAIN_SCHEMES)
+        and bool(asset.get("type"))
+        and bool(asset.get("roles"))
+        and (checksum is None or (type(checksum) is str and is_multihash(checksum)))
+    )
 
 
 def _asset_problems(key: str, asset: Mapping[str, Any], files: bool) -> Iterator[Problem]:
