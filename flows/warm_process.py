@@ -146,6 +146,7 @@ def _import_all(modules: Sequence[str]) -> None:
 def _fork(channel: socket.socket, order: dict[str, Any]) -> int:
     sys.stdout.flush()
     sys.stderr.flush()
+    warm = os.getpid()
     pid = os.fork()
     if pid:
         try:
@@ -154,15 +155,17 @@ def _fork(channel: socket.socket, order: dict[str, Any]) -> int:
             # The child was faster, or has ended already.
             pass
         return pid
-    _become_run(channel, order)
+    _become_run(channel, order, warm)
 
 
-def _become_run(channel: socket.socket, order: dict[str, Any]) -> NoReturn:
+def _become_run(channel: socket.socket, order: dict[str, Any], warm: int) -> NoReturn:
     """Turn the forked child into the flow run; never returns."""
     code = 1
     try:
         os.setpgid(0, 0)
         die_with_parent()
+        if os.getppid() != warm:
+            raise SystemExit(code)  # the warm process ended before the kernel was told
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         channel.close()
