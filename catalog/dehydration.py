@@ -8,8 +8,6 @@ object and its collection something else, and loses empty lists; this one gives 
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
 DROP = "𒍟※"
 """pgstac's mark for a member that the collection has and the item has not."""
 
@@ -33,7 +31,7 @@ class BaseItem:
             value = item.get(name)
             if value is None:
                 left[name] = DROP  # a null, too, would be replaced by what the collection has
-            elif part.value != value or not part.is_same(value):
+            elif part.value != value or (part.has_numbers and not part.is_same(value)):
                 left[name] = part.left_of(value)
             else:
                 del left[name]
@@ -47,9 +45,11 @@ class _Part:
         value: the value.
         members: of an object, what to compare its members with.
         entries: of a list, what to compare its entries with, None where an entry is no object.
+        has_numbers: whether there are numbers or booleans in it: only those can be equal and yet other JSON, since
+            Python takes True for 1, and 1 for 1.0.
     """
 
-    __slots__ = ("_is_plain", "_text", "entries", "members", "value")
+    __slots__ = ("_numbers", "_type", "entries", "has_numbers", "members", "value")
 
     def __init__(self, value: Any) -> None:
         self.value = value
@@ -57,12 +57,20 @@ class _Part:
         self.entries = None
         if isinstance(value, list):
             self.entries = [BaseItem(entry) if isinstance(entry, dict) else None for entry in value]
-        self._is_plain = not _has_numbers(value)
-        self._text = b"" if self._is_plain else _text(value)
+        self.has_numbers: bool
+        self._type = type(value) if isinstance(value, int | float) else None
+        inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        self._numbers = [(place, part) for place, entry in inner if (part := _Part(entry)).has_numbers]
+        self.has_numbers = self._type is not None or bool(self._numbers)
 
     def is_same(self, value: Any) -> bool:
-        """Say whether a value that is equal in Python is the same JSON: Python takes True for 1, and 1 for 1.0."""
-        return self._is_plain or _text(value) == self._text
+        """Say whether a value that is equal in Python is the same JSON."""
+        if self._type is not None:
+            return type(value) is self._type
+        for place, part in self._numbers:
+            if not part.is_same(value[place]):
+                return False
+        return True
 
     def left_of(self, value: Any) -> Any:
         """Return what is left of another value."""
@@ -82,15 +90,3 @@ def dehydrated(base: Mapping[str, Any], item: Mapping[str, Any]) -> dict[str, An
         item: the whole item.
     """
     return BaseItem(base).dehydrated(item)
-
-
-def _has_numbers(value: Any) -> bool:
-    if isinstance(value, dict):
-        return any(map(_has_numbers, value.values()))
-    if isinstance(value, list):
-        return any(map(_has_numbers, value))
-    return isinstance(value, int | float)
-
-
-def _text(value: Any) -> bytes:
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 import orjson
@@ -76,6 +77,11 @@ class CollectionState:
     base_item_id: int | None
     renders: Mapping[str, Any] | None
 
+    @cached_property
+    def base(self) -> BaseItem:
+        """Return the base item, looked through once."""
+        return BaseItem(self.base_item)
+
 
 @dataclass(frozen=True)
 class ItemRow:
@@ -128,13 +134,12 @@ def item_rows(
         states: of their collections.
         members: what `canonical_members` gives for each item, where the caller has it.
     """
-    bases = {name: BaseItem(state.base_item) for name, state in states.items()}
     members = members or [canonical_members(item) for item in items]
     geometries = shapely.from_geojson([texts["geometry"] for texts in members])
     bounds = shapely.bounds(geometries).tolist()
     wkb = shapely.to_wkb(shapely.set_srid(geometries, 4326), include_srid=True)
     return [
-        _row(item, states[item["collection"]], bases[item["collection"]], texts, geometry, tuple(box))
+        _row(item, states[item["collection"]], texts, geometry, tuple(box))
         for item, texts, geometry, box in zip(items, members, wkb, bounds, strict=True)
     ]
 
@@ -206,7 +211,6 @@ def time_range(properties: Mapping[str, Any]) -> tuple[datetime, datetime]:
 def _row(
     item: Mapping[str, Any],
     state: CollectionState,
-    base: BaseItem,
     members: Mapping[str, bytes],
     geometry: bytes,
     bounds: tuple[float, float, float, float],
@@ -221,7 +225,7 @@ def _row(
         end=end,
         geometry=geometry,
         bounds=bounds,
-        content=_content(item, state, base),
+        content=_content(item, state),
         hash=hash_of(text),
         columns=_columns(properties),
         metrics=_object(properties.get(METRICS_PROP)),
@@ -235,9 +239,9 @@ def _row(
     )
 
 
-def _content(item: Mapping[str, Any], state: CollectionState, base: BaseItem) -> bytes:
+def _content(item: Mapping[str, Any], state: CollectionState) -> bytes:
     """Return what pgstac's own loader would store."""
-    content = base.dehydrated(item)
+    content = state.base.dehydrated(item)
     for name in ("id", "collection", "geometry", "type", "pgstac:base_item"):
         content.pop(name, None)
     if state.base_item_id is not None:

@@ -6,6 +6,7 @@ address of the host that was called there. `rendered` and `served_items` make th
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urljoin
 
@@ -53,7 +54,12 @@ def rendered(
 
 def joined(members: Mapping[str, bytes]) -> bytes:
     """Return the JSON of an object of which the members' JSON is given."""
-    return b"{" + b",".join([orjson.dumps(name) + b":" + text for name, text in members.items()]) + b"}"
+    return b"{" + b",".join([_label(name) + text for name, text in members.items()]) + b"}"
+
+
+@lru_cache(256)
+def _label(name: str) -> bytes:
+    return orjson.dumps(name) + b":"
 
 
 def served(body: bytes, base: str) -> bytes:

@@ -19,6 +19,7 @@ from terralab.catalog.exchange.stored_documents import StaticForm, StoredForm
 from terralab.catalog.read_model import CollectionState, ItemRow, canonical_members, hash_of, item_rows, stored_files
 from terralab.catalog.rendering import joined
 from terralab.catalog.stac_files import FileDocument
+from terralab.catalog.store import HREF_SCHEME
 from terralab.catalog.validation import problems_of
 from terralab.catalog.workspace import Workspace
 from terralab.catalog.writing import Key, collection_states, stored_etags
@@ -26,6 +27,7 @@ from terralab.catalog.writing_collections import write_collections
 from terralab.extensions.problem import Problem
 
 _AT_ONCE = 200
+_SCHEME = HREF_SCHEME.encode()
 _STAC_TYPES = ("Feature", "Collection")
 _EXISTING = "SELECT id FROM collections WHERE id = ANY(%s)"
 
@@ -204,7 +206,11 @@ class Preparation:
 
     def _with_bytes(self, entries: list[_Entry], prepared: Prepared, result: ChunkResult) -> list[_Entry]:
         """Return the items without those that refer to files which the asset store has not."""
-        wanted = {entry.key: files for entry in entries if (files := stored_files(entry.item))}
+        wanted = {
+            entry.key: files
+            for entry in entries
+            if _SCHEME in entry.members.get("assets", b"") and (files := stored_files(entry.item))
+        }
         if not wanted:
             return entries
         found = self._workspace.store.sizes(sorted({file for files in wanted.values() for file in files}))
