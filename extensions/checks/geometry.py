@@ -26,6 +26,9 @@ _HALF_TURN = 180.0
 _FULL_TURN = 360.0
 # Square degrees; twice the area of the triangle of an edge and the middle, below which rounding may hide a fault.
 _FLAT = 1e-15
+_LISTS = (list, tuple)
+_DIMENSIONS = (2, 3)
+_NUMBERS = (float, int)  # and not bool, which is an int
 
 
 def geometry_problems(item: dict[str, Any]) -> list[Problem]:
@@ -102,16 +105,11 @@ class _Reader:
             return
         before = len(longitudes)
         for number, position in enumerate(positions):
-            try:
-                longitude, latitude = position[0], position[1]
-                inside = -180 <= longitude <= 180 and -90 <= latitude <= 90
-            except (TypeError, IndexError, KeyError):
-                inside = False
-            if not inside:
+            if not _is_position(position):
                 self.found.append(_position_problem((*path, number) if kind != "Point" else path, position))
                 return
-            longitudes.append(longitude)
-            latitudes.append(latitude)
+            longitudes.append(position[0])
+            latitudes.append(position[1])
         if kind != "MultiPoint":
             self._check_edges(longitudes[before:], path)
         if kind in ("Polygon", "MultiPolygon") and not self.found:
@@ -140,13 +138,30 @@ class _Reader:
         from shapely import is_valid_reason
         from shapely.geometry import shape
 
-        reason = str(is_valid_reason(shape(geometry)))
+        flat = {"type": geometry["type"], "coordinates": _without_heights(coordinates)}
+        reason = str(is_valid_reason(shape(flat)))
         if reason != "Valid Geometry":
             self.found.append(broken("polygon_invalid", path, f"the polygon is not valid: {reason}"))
 
 
+def _is_position(position: Any) -> bool:
+    if position.__class__ not in _LISTS or len(position) not in _DIMENSIONS:
+        return False
+    longitude, latitude = position[0], position[1]
+    if longitude.__class__ not in _NUMBERS or latitude.__class__ not in _NUMBERS:
+        return False
+    return -180 <= longitude <= 180 and -90 <= latitude <= 90 and (len(position) == 2 or _is_number(position[2]))
+
+
+def _without_heights(coordinates: Any) -> list[Any]:
+    """Leave out heights: shapely reads no ring in which only some positions have one."""
+    if coordinates[0].__class__ in _NUMBERS:
+        return list(coordinates[:2])
+    return [_without_heights(part) for part in coordinates]
+
+
 def _position_problem(path: Path, position: Any) -> Problem:
-    if not isinstance(position, list | tuple) or len(position) not in (2, 3) or not all(map(_is_number, position)):
+    if position.__class__ not in _LISTS or len(position) not in _DIMENSIONS or not all(map(_is_number, position)):
         return broken("position_form", path, f"{shown(position)} is not a position")
     return broken("position_out_of_range", path, f"{shown(position)} is not a longitude and a latitude in degrees")
 

@@ -464,3 +464,19 @@ def without_nulls(value: Any) -> Any:
 def test_paths_read_like_code() -> None:
     assert path_of(["assets", "a b", 0, "eo:bands"]) == 'assets["a b"][0].eo:bands'
     assert path_of([]) == "$"
+
+
+@pytest.mark.parametrize("position", [[False, False, False], [0, 0, 0, 0], [0, 0, "high"], "00", [0], [True, 1], None])
+def test_what_is_no_position_is_named(position: Any) -> None:
+    item = every_kind()[0]
+    item["geometry"]["coordinates"][0][2] = position
+    problems = [problem for problem in check(item, PACKAGED) if problem.rule == "position_form"]
+    assert [problem.where for problem in problems] == ["geometry.coordinates[0][2]"]
+
+
+def test_a_ring_may_have_heights_at_some_positions() -> None:
+    item = every_kind()[0]
+    ring = item["geometry"]["coordinates"][0]
+    ring[1] = [*ring[1], 12.5]
+    ring[2], ring[3] = ring[3], ring[2]  # so that it is looked at by shapely
+    assert {problem.rule for problem in check(item, PACKAGED)} == {"polygon_invalid"}
