@@ -22,6 +22,7 @@ from terralab.catalog.exchange.made_collections import plain_collection
 from terralab.catalog.exchange.prepared import BatchOptions
 from terralab.catalog.exchange.results import SHOWN_BAD, ChunkResult, LoadReport
 from terralab.catalog.exchange.sources import Source, open_source
+from terralab.catalog.exchange.stored_documents import FormChoice
 from terralab.catalog.exchange.workers import Task, Workers, WorkerSetup, open_workers
 from terralab.catalog.extents import union_of_extents
 from terralab.catalog.stac_files import STDIN
@@ -71,17 +72,29 @@ def load(workspace: Workspace, place: str, options: LoadOptions | None = None, t
         ServiceUnavailable: the database went away.
     """
     options = options or LoadOptions()
-    begun, source = time.monotonic(), open_source(place)
+    source = open_source(place)
+    form = FormChoice((workspace.settings.web.url,), source.folder, options.copy_assets)
+    return load_source(workspace, source, form, place if place == STDIN else str(Path(place).absolute()), options, tell)
+
+
+def load_source(
+    workspace: Workspace, source: Source, form: FormChoice, name: str, options: LoadOptions, tell: Tell | None = None
+) -> LoadReport:
+    """Load a source; see `load`.
+
+    Args:
+        workspace: the lab.
+        source: what to load.
+        form: which form its documents have.
+        name: by which the same load is known again, to go on with it.
+        options: how.
+        tell: is told how much is done.
+    """
+    begun = time.monotonic()
     _write_described(workspace, source.collections)
-    journal = Journal([place if place == STDIN else str(Path(place).absolute())], repr(options))
-    setup = WorkerSetup(
-        workspace.settings,
-        workspace.catalog.url,
-        journal,
-        BatchOptions(options.validate, options.skip_invalid, options.create_collections),
-        source.folder,
-        options.copy_assets,
-    )
+    journal = Journal([name], repr(options))
+    batch_options = BatchOptions(options.validate, options.skip_invalid, options.create_collections)
+    setup = WorkerSetup(workspace.settings, workspace.catalog.url, journal, batch_options, form)
     chunks = source.chunks()
     first = list(islice(chunks, 2))
     count = 1 if len(first) < 2 else options.workers or _default_workers()

@@ -21,7 +21,7 @@ from terralab.catalog.exchange.chunks import Chunk
 from terralab.catalog.exchange.journal import Journal
 from terralab.catalog.exchange.prepared import BatchOptions
 from terralab.catalog.exchange.results import ChunkResult
-from terralab.catalog.exchange.stored_documents import StaticForm, StoredForm
+from terralab.catalog.exchange.stored_documents import FormChoice
 from terralab.catalog.settings import Settings
 from terralab.catalog.workspace import Workspace
 
@@ -53,27 +53,20 @@ class WorkerSetup:
         database_url: of the catalog.
         journal: of the load.
         options: how pieces are loaded.
-        folder: of a static catalog, whose documents refer to one another.
-        copy_assets: whether bytes of assets in that folder go into the asset store.
+        form: which form the documents have.
     """
 
     settings: Settings
     database_url: str
     journal: Journal
     options: BatchOptions
-    folder: Any = None
-    copy_assets: bool = False
+    form: FormChoice
 
     def loader(self) -> BatchLoader:
         """Return what loads pieces, with a connection that is kept."""
         workspace = Workspace(self.settings, self.database_url)
         workspace.catalog.open_pool(1, _STATEMENT_S, _LOCK_S, **_SETTINGS)
-        bases = (self.settings.web.url,)
-        form = (
-            StaticForm(bases, self.folder, workspace.store if self.copy_assets else None)
-            if self.folder
-            else StoredForm(bases)
-        )
+        form = self.form.form(workspace.store)
         return BatchLoader(workspace, form, self.journal, self.options)
 
 

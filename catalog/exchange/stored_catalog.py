@@ -1,0 +1,109 @@
+"""The catalog as it is stored, read in one snapshot beside writers, collection by collection."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import orjson
+import psycopg
+
+from terralab.catalog.database import Catalog
+from terralab.catalog.errors import UnknownName
+from terralab.catalog.read_model import hydrated
+
+_SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_ROWS_AT_ONCE = 500
+_ITEMS = """
+    SELECT id, ST_AsGeoJSON(geometry, 20), content::text FROM items WHERE collection = %s ORDER BY id"""
+_EXISTING = """
+    SELECT w.collection, w.id FROM unnest(%s::text[], %s::text[]) AS w (collection, id)
+    WHERE EXISTS (SELECT FROM items i WHERE i.collection = w.collection AND i.id = w.id)"""
+_BELOW = """
+    WITH RECURSIVE below (id) AS (
+        SELECT %s UNION SELECT c.child FROM below b JOIN lab.project_catalogs c ON c.parent = b.id)
+    SELECT id FROM below"""
+_PROJECTS = """
+    SELECT p.id, p.content,
+        array(SELECT parent FROM lab.project_catalogs c WHERE c.child = p.id AND parent = ANY(%(ids)s) ORDER BY 1),
+        array(SELECT collection FROM lab.project_collections c WHERE c.project = p.id ORDER BY 1)
+    FROM lab.projects p WHERE p.id = ANY(%(ids)s) ORDER BY p.id"""
+
+
+class StoredCatalog:
+    """The catalog at one moment.
+
+    Args:
+        connection: in a transaction that sees one snapshot.
+    """
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self._connection = connection
+        self._bases: dict[tuple[str, int | None], dict[str, Any]] = {}
+
+    def collections(self, names: Sequence[str] = ()) -> list[dict[str, Any]]:
+        """Return collections, all of them where none is named, by id.
+
+        Raises:
+            UnknownName: there is none of a name.
+        """
+        rows = self._connection.execute('SELECT content FROM collections ORDER BY id COLLATE "C"').fetchall()
+        known = {row[0]["id"]: row[0] for row in rows}
+        for name in names:
+            if name not in known:
+                raise UnknownName.of("collection", name, list(known))
+        return [content for name, content in known.items() if not names or name in names]
+
+    def count(self, collection: str) -> int:
+        """Return the number of a collection's items."""
+        row = self._connection.execute("SELECT count(*) FROM items WHERE collection = %s", (collection,)).fetchone()
+        return int(row[0]) if row else 0
+
+    def items(self, collection: str) -> Iterator[dict[str, Any]]:
+        """Yield the items of a collection, by id."""
+        with self._connection.cursor(name=f"items-{id(object())}") as cursor:
+            cursor.itersize = _ROWS_AT_ONCE
+            cursor.execute(_ITEMS, (collection,))
+            for item, geometry, text in cursor:
+                content = orjson.loads(text)
+                base = self._base(collection, content.get("pgstac:base_item"))
+                yield hydrated(collection, item, orjson.loads(geometry), content, base)
+
+    def existing(self, keys: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Return those of `keys` (collection and id) that there are items of."""
+        rows = self._connection.execute(_EXISTING, ([key[0] for key in keys], [key[1] for key in keys]))
+        return {(row[0], row[1]) for row in rows}
+
+    def project_tree(self, project: str) -> list[str]:
+        """Return a project and all that are below it.
+
+        Raises:
+            UnknownName: there is no such project.
+        """
+        known = self.all_projects()
+        if project not in known:
+            raise UnknownName.of("project", project, known)
+        return sorted(row[0] for row in self._connection.execute(_BELOW, (project,)))
+
+    def all_projects(self) -> list[str]:
+        """Return the ids of all projects."""
+        return [row[0] for row in self._connection.execute("SELECT id FROM lab.projects ORDER BY id")]
+
+    def projects(self, ids: Sequence[str]) -> list[dict[str, Any]]:
+        """Return projects: what each says of itself, its parents among them, and its collections."""
+        rows = self._connection.execute(_PROJECTS, {"ids": list(ids)}).fetchall()
+        return [{"id": row[0], "content": row[1], "parents": list(row[2]), "collections": list(row[3])} for row in rows]
+
+    def _base(self, collection: str, number: int | None) -> dict[str, Any]:
+        key = (collection, number)
+        if key not in self._bases:
+            row = self._connection.execute("SELECT collection_base_item(%s, %s)", key).fetchone()
+            self._bases[key] = row[0] if row and row[0] else {}
+        return self._bases[key]
+
+
+@contextmanager
+def read_catalog(catalog: Catalog) -> Iterator[StoredCatalog]:
+    """Yield the catalog as it is now."""
+    with catalog.connection() as connection:
+        connection.execute(_SNAPSHOT)
+        yield StoredCatalog(connection)
