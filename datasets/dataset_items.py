@@ -9,7 +9,7 @@ from terralab.datasets.chips import Chip, ChipRecipe
 from terralab.datasets.scenes import StoredScene
 from terralab.datasets.source_files import SourceFiles
 from terralab.datasets.statistics import BandSums, class_shares, class_weights, pooled_bands, total_counts
-from terralab.extensions.chips import chip_item, chips_collection
+from terralab.extensions.chips import Feature, Target, Task, chip_item, chips_collection
 from terralab.extensions.imagery import IMAGE_ASSET, imagery_collection, scene_item
 from terralab.extensions.item import Footprint
 from terralab.extensions.lab import CLASS_COUNTS_PROP, DATASET_PROP, PARAMS_PROP
@@ -181,13 +181,10 @@ class DatasetItems:
             dataset=self.name,
             footprint=chip.grid.footprint(pair.start, pair.end),
             grid=chip.grid,
-            image=chip.image,
-            bands=chip.band_records(self.recipe),
-            mask=chip.mask,
-            classes=self.recipe.classes,
-            class_counts=chip.class_counts,
+            features=[Feature(IMAGE_ASSET, chip.image, chip.band_records(self.recipe))],
+            target=Target.mask(chip.mask, self.recipe.classes, chip.class_counts),
             valid_share=chip.valid_share,
-            scene=scene,
+            scenes=[scene],
             label=label,
             window=(chip.window.row, chip.window.column),
             links=[self.run_link],
@@ -203,8 +200,8 @@ class DatasetItems:
                 f" {len(self.cut)} scenes on their own pixel grids."
             ),
             footprint=footprint,
-            bands=self.bands,
-            classes=self.recipe.classes,
+            features=[Feature(IMAGE_ASSET, None, self.bands)],
+            target=Target(Task.SEGMENTATION, classes=self.recipe.classes),
             summaries={"proj:code": [code for code in codes if code.startswith("EPSG:")]},
             fields={
                 DATASET_PROP: self.name,

@@ -8,7 +8,7 @@ from typing import Any
 from terralab.catalog.errors import InvalidInput, InvalidItem
 from terralab.datasets.static_items import ItemFile, StaticItem, joint_footprint
 from terralab.datasets.statistics import BandSums, total_counts
-from terralab.extensions.chips import ChipRecord, chips_collection
+from terralab.extensions.chips import IMAGE_ASSET, ChipRecord, Feature, Target, Task, chips_collection
 from terralab.extensions.dataset import datasets_collection
 from terralab.extensions.imagery import SceneRecord, imagery_collection
 from terralab.extensions.item import GEOJSON_TYPE, Footprint
@@ -103,8 +103,8 @@ def _chips(records: Sequence[ChipRecord], footprint: Footprint, texts: Texts) ->
         dataset=datasets[0],
         description=texts["description"],
         footprint=footprint,
-        bands=bands,
-        classes=_classes(records),
+        features=[Feature(IMAGE_ASSET, None, bands)],
+        target=Target(Task.SEGMENTATION, classes=_classes(records)),
         summaries={SPLIT_PROP: splits} if splits else {},
         fields={
             DATASET_PROP: datasets[0],
@@ -128,7 +128,7 @@ _BUILDERS: dict[str, Callable[[Any, Footprint, Texts], dict[str, Any]]] = {
 }
 
 
-def _bands(scenes: Sequence[tuple[tuple[BandRecord, ...], int]]) -> list[BandRecord]:
+def _bands(scenes: Sequence[tuple[Sequence[BandRecord], int]]) -> list[BandRecord]:
     """Return the bands with statistics over all items; each is given with its number of pixels."""
     first = scenes[0][0]
     for bands, _ in scenes[1:]:

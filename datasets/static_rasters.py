@@ -13,7 +13,7 @@ from terralab.datasets.file_measures import describe_file, measure_image, measur
 from terralab.datasets.raster_file import RasterFacts
 from terralab.datasets.scan import check_same_grid
 from terralab.datasets.static_items import COLLECTION_HREF, ItemFile, StaticItem, joint_footprint
-from terralab.extensions.chips import chip_item
+from terralab.extensions.chips import Feature, Target, chip_item
 from terralab.extensions.ids import slug
 from terralab.extensions.imagery import IMAGE_ASSET, scene_item
 from terralab.extensions.item import Footprint
@@ -110,13 +110,10 @@ def chip_of_files(
         dataset=dataset,
         footprint=_footprint(seen.facts, source),
         grid=seen.facts.grid,
-        image=describe_file(image, target.href(image)),
-        bands=seen.bands,
-        mask=describe_file(mask, target.href(mask)),
-        classes=named.classes,
-        class_counts=named.class_counts,
+        features=[Feature(IMAGE_ASSET, describe_file(image, target.href(image)), seen.bands)],
+        target=Target.mask(describe_file(mask, target.href(mask)), named.classes, named.class_counts),
         valid_share=seen.valid_share,
-        scene=source.item,
+        scenes=[source.item],
         label=labelled.item,
         window=_window(seen.facts.grid, source.item),
         split=split,

@@ -40,6 +40,10 @@ SPLIT_PROP = "ml-aoi:split"
 SPLIT_GROUP_PROP = PREFIX + "split_group"
 CLASS_COUNTS_PROP = PREFIX + "class_counts"
 VALID_SHARE_PROP = PREFIX + "valid_share"
+TASK_PROP = PREFIX + "task"
+LABELS_PROP = PREFIX + "labels"
+MODALITY_FIELD = PREFIX + "modality"
+TIMES_FIELD = PREFIX + "times"
 SPLIT_REPORT_PROP = PREFIX + "split_report"
 FOLD_PROP = PREFIX + "fold"
 QA_PROP = PREFIX + "qa"
@@ -68,7 +72,12 @@ class Kind(StrEnum):
 class RunType(StrEnum):
     """What a run did."""
 
+    INGEST = "ingest"
     ONBOARD = "onboard"
+    CHIP = "chip"
+    QUALITY = "quality"
+    REVIEW = "review"
+    FEATURES = "features"
     SPLIT = "split"
     VERSION = "version"
     TUNE = "tune"
@@ -163,6 +172,8 @@ class LabExtension(PropertiesExtension, ExtensionManagementMixin[pystac.Item | p
         SPLIT_REPORT_PROP, as_it_is(dict[str, Any]), "Distances and touching pairs between the splits."
     )
     class_counts = LabField(CLASS_COUNTS_PROP, as_it_is(dict[str, int]), "Pixels by class name.")
+    task = LabField(TASK_PROP, str, "What the dataset teaches, such as `regression`; `segmentation` where absent.")
+    labels = LabField(LABELS_PROP, as_it_is(list[str]), "Classes of the chip as a whole.")
     valid_share = LabField(VALID_SHARE_PROP, float, "Share (0 … 1) of pixels with data in every band.")
     qa = LabField(QA_PROP, as_it_is(dict[str, Any]), "Flat measures of one chip's quality.")
     quality = LabField(QUALITY_PROP, Quality.of_stac, "Quality level of a dataset.", Quality.to_stac)

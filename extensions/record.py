@@ -152,6 +152,10 @@ class ItemReader:
         """Return the classes of an asset's values."""
         return tuple(classes_of_stac(self.asset(key).get("classification:classes") or ()))
 
+    def classes_of_properties(self) -> tuple[ClassDefinition, ...]:
+        """Return the classes that the item as a whole may have."""
+        return tuple(classes_of_stac(self.properties.get("classification:classes") or ()))
+
     def file(self, key: str) -> StoredFile:
         """Return an asset that must be there with its size and checksum."""
         self.asset(key)

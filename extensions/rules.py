@@ -284,6 +284,12 @@ _ALL = (
         "add the classes with `terralab.extensions.raster.classes_to_stac`",
     ),
     Rule(
+        "chip_labels",
+        _PROFILE,
+        "Labels of a chip as a whole are classes: one for `classification`, any number for `multilabel`.",
+        "name classes of `classification:classes` in the properties",
+    ),
+    Rule(
         "model_bands",
         _PROFILE,
         "A model's `mlm:input` names its bands, and `bands` describes each of them in the properties and on the"

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from terralab.extensions.chip_parts import Task
 from terralab.extensions.chips import SPLITS
-from terralab.extensions.lab import SPLIT_PROP, Kind
+from terralab.extensions.lab import LABELS_PROP, SPLIT_PROP, TASK_PROP, Kind
 from terralab.extensions.problem import Problem, broken, shown
 
 DERIVED = "derived_from"
@@ -30,13 +31,39 @@ def _chips(item: dict[str, Any]) -> Iterator[Problem]:
         if role not in roles:
             message = f"no `derived_from` link with {ROLE} `{role}` names {what} was cut from"
             yield broken("provenance_missing", ["links"], message)
-        chosen = [(key, asset) for key, asset in _assets(item) if asset.get(ROLE) == role]
-        if not chosen:
-            yield _no_asset(f"no asset has {ROLE} `{role}`")
-        elif role == "feature" and not any(_band_names(asset) for _, asset in chosen):
-            yield _no_bands(chosen[0][0])
-        elif role == "label":
-            yield from _without_classes(chosen)
+    yield from _features(item)
+    yield from _target(item)
+
+
+def _features(item: dict[str, Any]) -> Iterator[Problem]:
+    chosen = [(key, asset) for key, asset in _assets(item) if asset.get(ROLE) == "feature"]
+    if not chosen:
+        yield _no_asset(f"no asset has {ROLE} `feature`")
+    elif not any(_band_names(asset) for _, asset in chosen):
+        yield _no_bands(chosen[0][0])
+
+
+def _target(item: dict[str, Any]) -> Iterator[Problem]:
+    task = item["properties"].get(TASK_PROP)
+    if task in (Task.CLASSIFICATION, Task.MULTILABEL):
+        yield from _whole_labels(item["properties"], task)
+        return
+    chosen = [(key, asset) for key, asset in _assets(item) if asset.get(ROLE) == "label"]
+    if not chosen:
+        yield _no_asset(f"no asset has {ROLE} `label`")
+    elif task != Task.REGRESSION:
+        yield from _without_classes(chosen)
+
+
+def _whole_labels(properties: dict[str, Any], task: str) -> Iterator[Problem]:
+    labels, names = properties.get(LABELS_PROP), {entry.get("name") for entry in _dicts(properties.get(CLASSES))}
+    path = ["properties", LABELS_PROP]
+    if not isinstance(labels, list) or (task == Task.CLASSIFICATION and len(labels) != 1):
+        yield broken("chip_labels", path, f"{shown(labels)} are not the labels that a chip of the task {task} has")
+        return
+    for label in labels:
+        if label not in names:
+            yield broken("chip_labels", path, f"{shown(label)} is none of the classes in `{CLASSES}`")
 
 
 def _labels(item: dict[str, Any]) -> Iterator[Problem]:

@@ -21,7 +21,7 @@ from terralab.catalog.app import create_app
 from terralab.catalog.publish import publish
 from terralab.catalog.settings import Settings
 from terralab.catalog.workspace import Workspace
-from terralab.extensions.chips import chip_item, chips_collection
+from terralab.extensions.chips import Feature, Target, Task, chip_item, chips_collection
 from terralab.extensions.dataset import dataset_item, datasets_collection
 from terralab.extensions.imagery import imagery_collection, scene_item
 from terralab.extensions.item import Footprint, StoredFile, asset, derived_from, item_link
@@ -112,13 +112,10 @@ def fill(workspace: Workspace, chips: int = 4) -> Workspace:
             dataset="flood",
             footprint=area,
             grid=GRID,
-            image=image,
-            bands=BANDS,
-            mask=mask,
-            classes=CLASSES,
-            class_counts={"land": 10, "water": 6},
+            features=[Feature("image", image, BANDS)],
+            target=Target.mask(mask, CLASSES, {"land": 10, "water": 6}),
             valid_share=1.0,
-            scene=scene,
+            scenes=[scene],
             label=label,
             window=(0, number),
         )
@@ -164,8 +161,8 @@ def fill(workspace: Workspace, chips: int = 4) -> Workspace:
             dataset="flood",
             description="Test",
             footprint=area,
-            bands=BANDS,
-            classes=CLASSES,
+            features=[Feature("image", None, BANDS)],
+            target=Target(Task.SEGMENTATION, classes=CLASSES),
             summaries={"ml-aoi:split": ["train", "validate", "test"]},
         ),
         datasets_collection(area),

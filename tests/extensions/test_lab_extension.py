@@ -31,6 +31,7 @@ VALUES: dict[str, Any] = {
     "git_sha": "a" * 40, "flow_run": "x", "error": {"code": "no_crs", "message": "no CRS"}, "dataset": "flood",
     "dataset_version": "1.0.0", "dvc_rev": "a" * 40, "dvc_tree": "a" * 32 + ".dir", "split_group": "b-1", "fold": 2,
     "split_report": {"touching_pairs": 0}, "class_counts": {"water": 3}, "valid_share": 0.5,
+    "task": "multilabel", "labels": ["water"],
     "qa": {"cloud_share": 0.1, "duplicate": False}, "quality": Quality(QualityLevel.Q2, WHEN),
     "aliases": ["production"], "owner": "ana", "visibility": Visibility.PROJECT, "project": "flood",
 }  # fmt: skip

@@ -43,9 +43,9 @@ def every_kind() -> list[dict]:
         class_counts={"land": 3}, scene=scene, scene_asset="image", description="By hand",
     )  # fmt: skip
     chip = chips.chip_item(
-        id="chip", collection_id="flood-v1", dataset="flood", footprint=FOOTPRINT, grid=GRID, image=STORED, bands=BANDS,
-        mask=STORED, classes=CLASSES, class_counts={"land": 1}, valid_share=1.0, scene=scene, label=label,
-        window=(0, 0),
+        id="chip", collection_id="flood-v1", dataset="flood", footprint=FOOTPRINT, grid=GRID,
+        features=[chips.Feature("image", STORED, BANDS)], target=chips.Target.mask(STORED, CLASSES, {"land": 1}),
+        valid_share=1.0, scenes=[scene], label=label, window=(0, 0),
     )  # fmt: skip
     version = dataset.dataset_item(
         id="flood-v1-0-0", dataset="flood", chips_collection="flood-v1", version="1.0.0", footprint=FOOTPRINT,
@@ -78,8 +78,9 @@ def every_collection() -> list[dict]:
         imagery.imagery_collection(id="scenes", bands=BANDS, **texts),
         labels.labels_collection(id="labels", classes=CLASSES, **texts),
         chips.chips_collection(
-            id="flood-v1", dataset="flood", description="Text", footprint=FOOTPRINT, bands=BANDS, classes=CLASSES,
-            summaries={"ml-aoi:split": ["train"]},
+            id="flood-v1", dataset="flood", description="Text", footprint=FOOTPRINT,
+            features=[chips.Feature("image", None, BANDS)],
+            target=chips.Target(chips.Task.SEGMENTATION, classes=CLASSES), summaries={"ml-aoi:split": ["train"]},
         ),
         dataset.datasets_collection(FOOTPRINT),
         model.models_collection(FOOTPRINT),

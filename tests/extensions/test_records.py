@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from terralab.extensions.chips import ChipRecord, chip_item
+from terralab.extensions.chips import ChipRecord, Feature, Target, Task, chip_item, chips_collection
 from terralab.extensions.dataset import DatasetRecord, dataset_item
 from terralab.extensions.imagery import SceneRecord
 from terralab.extensions.item import derived_from
@@ -21,7 +21,7 @@ from terralab.extensions.record import InvalidRecord, ItemRef
 from terralab.extensions.records import read_record
 from terralab.extensions.run import RunRecord
 from terralab.extensions.schema_store import SchemaStore
-from terralab.extensions.validation import check_item
+from terralab.extensions.validation import check_collection, check_item
 from tests.extensions.test_profile import BANDS, CLASSES, FOOTPRINT, GRID, STORED, WHEN, every_kind
 
 SCENE, LABEL, CHIP, DATASET, MODEL, RUN, PREDICTION = range(7)
@@ -66,11 +66,11 @@ def test_a_chip(form: Any) -> None:
     item["properties"] |= {"ml-aoi:split": "train", "lab:split_group": "b-1", "lab:fold": 2, "lab:qa": {"cloud": 0.1}}
     chip = ChipRecord.of_item(form(item))
     assert (chip.dataset, chip.version, chip.split, chip.split_group, chip.fold) == ("flood", None, "train", "b-1", 2)
-    assert (chip.image, chip.mask, chip.window, chip.valid_share) == (STORED, STORED, (0, 0), 1.0)
+    assert (chip.image, chip.target.file, chip.window, chip.valid_share) == (STORED, STORED, (0, 0), 1.0)
     assert chip.scene == ItemRef("scenes", "scene", "feature")
     assert chip.label == ItemRef("labels", "label", "label")
     assert chip.sources == (chip.scene, chip.label)
-    assert chip.bands == tuple(BANDS)
+    assert tuple(chip.bands) == tuple(BANDS)
     assert chip.qa == {"cloud": 0.1}
 
 
@@ -107,8 +107,9 @@ def test_a_run_is_written_again_as_it_was() -> None:
 def test_what_a_builder_may_leave_out_is_read_back(schemas: SchemaStore) -> None:
     scene, label = every_kind()[:2]
     item = chip_item(
-        id="chip", collection_id="flood-v1", dataset="flood", footprint=GRID.footprint(WHEN), grid=GRID, image=STORED,
-        bands=BANDS, mask=STORED, classes=CLASSES, class_counts={}, valid_share=1, scene=scene, label=label,
+        id="chip", collection_id="flood-v1", dataset="flood", footprint=GRID.footprint(WHEN), grid=GRID,
+        features=[Feature("image", STORED, BANDS)], target=Target.mask(STORED, CLASSES, {}), valid_share=1,
+        scenes=[scene], label=label,
         window=(16, 32), split="test", split_group="b-7", fold=0, qa={"cloud_share": 0.25, "note": "haze"},
     )  # fmt: skip
     chip = ChipRecord.of_item(item)
@@ -169,8 +170,8 @@ def test_what_is_missing_is_named(kind: int, path: tuple[str | int, ...], says: 
 
 def test_an_unknown_kind_or_run_type_is_named() -> None:
     run = every_kind()[RUN]
-    run["properties"]["lab:run_type"] = "ingest"
-    with pytest.raises(InvalidRecord, match="ingest"):
+    run["properties"]["lab:run_type"] = "guess"
+    with pytest.raises(InvalidRecord, match="guess"):
         read_record(run)
     with pytest.raises(InvalidRecord, match="not chips"):
         ChipRecord.of_item(every_kind()[SCENE])
@@ -189,3 +190,53 @@ def test_every_reader_documents_its_fields() -> None:
         names = {field.name for field in dataclasses.fields(record)}
         documented = "".join(str(base.__doc__) for base in type(record).__mro__)
         assert all(f"{name}:" in documented for name in names), item["id"]
+
+
+def _dated(key: str, modality: str) -> Feature:
+    bands = [BandRecord(f"{band.name}_t{time}", band.data_type) for time in range(2) for band in BANDS]
+    return Feature(key, STORED, bands, modality, ("2020-01-01T00:00:00Z", "2020-02-01T00:00:00Z"))
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        Target.mask(STORED, CLASSES, {"land": 1}),
+        Target(Task.REGRESSION, STORED, band=BandRecord("height", "float32", -9999.0)),
+        Target(Task.CLASSIFICATION, None, tuple(CLASSES), {CLASSES[0].name: 1}, [CLASSES[0].name]),
+        Target(Task.MULTILABEL, None, tuple(CLASSES), {}, []),
+        Target(Task.DETECTION, STORED, tuple(CLASSES), {CLASSES[0].name: 3}),
+    ],
+    ids=lambda target: target.task,
+)
+def test_chips_of_every_task_with_several_modalities_and_dates(target: Target, schemas: SchemaStore) -> None:
+    scene, label = every_kind()[:2]
+    features = (_dated("s2l2a", "S2L2A"), Feature("dem", STORED, [BandRecord("elevation", "int16")], "DEM"))
+    item = chip_item(
+        id="chip", collection_id="flood-v1", dataset="flood", footprint=GRID.footprint(WHEN), grid=GRID,
+        features=features, target=target, valid_share=1, scenes=[scene], label=label,
+    )  # fmt: skip
+    assert [str(problem) for problem in check_item(item, schemas)] == []
+    chip = ChipRecord.of_item(as_served(item))
+    assert [(one.key, one.modality, tuple(one.times), list(one.bands)) for one in chip.features] == [
+        (one.key, one.modality, tuple(one.times), list(one.bands)) for one in features
+    ]
+    assert (chip.target.task, chip.target.labels, chip.target.counts) == (target.task, target.labels, target.counts)
+    assert [(entry.value, entry.name) for entry in chip.classes] == [(e.value, e.name) for e in target.classes]
+    assert chip.target.band == target.band
+    collection = chips_collection(
+        id="flood-v1", dataset="flood", description="Text", footprint=FOOTPRINT, features=features, target=target,
+        summaries={},
+    )  # fmt: skip
+    assert [str(problem) for problem in check_collection(collection, schemas)] == []
+
+
+@pytest.mark.parametrize("labels", [[], ["land", "water"], ["lava"], "land", None])
+def test_a_classified_chip_has_one_of_its_classes(labels: Any, schemas: SchemaStore) -> None:
+    scene, label = every_kind()[:2]
+    item = chip_item(
+        id="chip", collection_id="flood-v1", dataset="flood", footprint=GRID.footprint(WHEN), grid=GRID,
+        features=[Feature("image", STORED, BANDS)], target=Target(Task.CLASSIFICATION, classes=CLASSES), valid_share=1,
+        scenes=[scene], label=label,
+    )  # fmt: skip
+    item["properties"]["lab:labels"] = labels
+    assert "chip_labels" in {problem.rule for problem in check_item(item, schemas)}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pystac.validation.stac_validator import JsonSchemaSTACValidator
 
 from terralab.catalog.served_items import restore_nulls
-from terralab.extensions.chips import chip_item
+from terralab.extensions.chips import Feature, Target, chip_item
 from terralab.extensions.imagery import scene_item
 from terralab.extensions.item import Footprint, StoredFile
 from terralab.extensions.lab import SCHEMA_URI, load_schema
@@ -250,9 +250,9 @@ def families(draw: st.DrawFn) -> list[dict[str, Any]]:
         class_counts=counts, scene=scene, scene_asset="image", description="By hand",
     )  # fmt: skip
     chip = chip_item(
-        id="chip", collection_id="chips-v1", dataset="chips", footprint=footprint, grid=grid, image=STORED, bands=bands,
-        mask=STORED, classes=classes, class_counts=counts, valid_share=draw(st.floats(0, 1)), scene=scene, label=label,
-        window=(0, 0),
+        id="chip", collection_id="chips-v1", dataset="chips", footprint=footprint, grid=grid,
+        features=[Feature("image", STORED, bands)], target=Target.mask(STORED, classes, counts),
+        valid_share=draw(st.floats(0, 1)), scenes=[scene], label=label, window=(0, 0),
     )  # fmt: skip
     map_ = prediction_item(
         id="map", collection_id="maps", footprint=footprint, grid=grid, raster=STORED, classes=classes,

@@ -205,6 +205,7 @@ GARBAGE: list[tuple[str, str, Any]] = [
     ("bands_missing", "assets.image.bands", lab(SCENE, without("bands", "assets", "image"))),
     ("bands_missing", "assets.image.bands", lab(CHIP, without("bands", "assets", "image"))),
     ("classes_missing", "assets.mask.classification:classes", lab(CHIP, without(CLASSES, "assets", "mask"))),
+    ("chip_labels", "properties.lab:labels", lab(CHIP, put("multilabel", "lab:task", "properties"))),
     ("model_bands", "assets.weights.bands", lab(MODEL, without("bands", "assets", "weights"))),
     ("model_bands", "properties.mlm:input[0].bands", lab(MODEL, without("bands", "properties"))),
     ("model_scaling", "properties.mlm:input[0].value_scaling", lab(MODEL, unscale)),

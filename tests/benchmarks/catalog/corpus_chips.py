@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
-from terralab.extensions.chips import IMAGE_ASSET, MASK_ASSET, chip_item, chips_collection
+from terralab.extensions.chips import IMAGE_ASSET, MASK_ASSET, Feature, Target, Task, chip_item, chips_collection
 from terralab.extensions.item import StoredFile, derived_from
 from terralab.extensions.lab import DATASET_VERSION_PROP, SPLIT_GROUP_PROP, SPLIT_PROP
 from terralab.extensions.raster import BandRecord, BandStatistics, ClassDefinition, Grid
@@ -77,8 +77,8 @@ def chips_home() -> dict[str, Any]:
         dataset=DATASET,
         description="Chips of burn scars, made for the benchmark",
         footprint=FOOTPRINT,
-        bands=BANDS,
-        classes=CLASSES,
+        features=[Feature(IMAGE_ASSET, None, BANDS)],
+        target=Target(Task.SEGMENTATION, classes=CLASSES),
         summaries={SPLIT_PROP: ["train", "validate", "test"]},
     )
 
@@ -91,13 +91,12 @@ def _template() -> dict[str, Any]:
         dataset=DATASET,
         footprint=FOOTPRINT,
         grid=GRID,
-        image=StoredFile("https://data.example.org/image.tif", 1, multihash("image")),
-        bands=BANDS,
-        mask=StoredFile("https://data.example.org/mask.tif", 1, multihash("mask")),
-        classes=CLASSES,
-        class_counts={"unburned": 1, "burned": 1},
+        features=[Feature(IMAGE_ASSET, StoredFile("https://data.example.org/image.tif", 1, multihash("image")), BANDS)],
+        target=Target.mask(
+            StoredFile("https://data.example.org/mask.tif", 1, multihash("mask")), CLASSES, {"unburned": 1, "burned": 1}
+        ),
         valid_share=1.0,
-        scene=scene,
+        scenes=[scene],
         label=scene,
         window=(0, 0),
     )

@@ -122,7 +122,7 @@ def test_other_class_names_are_refused_with_both_lists(lab) -> None:
 
 @pytest.mark.parametrize("split", ["train", "validate", "test", None])
 def test_labels_of_training_chips_are_told(lab, split) -> None:
-    from terralab.extensions.chips import chip_item, chips_collection
+    from terralab.extensions.chips import Feature, Target, Task, chip_item, chips_collection
     from terralab.extensions.raster import BandRecord
 
     scene, other = lab.add_scene(), lab.add_scene(id="other", pixels=lab.pixels(UTM, "abc", 5))
@@ -139,13 +139,10 @@ def test_labels_of_training_chips_are_told(lab, split) -> None:
                 dataset="floods",
                 footprint=grid.footprint(WHEN),
                 grid=grid,
-                image=stored,
-                bands=bands,
-                mask=stored,
-                classes=[],
-                class_counts={},
+                features=[Feature("image", stored, bands)],
+                target=Target.mask(stored, [], {}),
                 valid_share=1,
-                scene=one,
+                scenes=[one],
                 label=mask,
                 window=(0, 0),
             )
@@ -155,8 +152,8 @@ def test_labels_of_training_chips_are_told(lab, split) -> None:
         dataset="floods",
         description="Test",
         footprint=grid.footprint(WHEN),
-        bands=bands,
-        classes=[],
+        features=[Feature("image", None, bands)],
+        target=Target(Task.SEGMENTATION),
         summaries={"proj:code": ["EPSG:32630"]},
     )
     publish(lab.workspace, [group], chips)
