@@ -120,7 +120,7 @@ class BatchLoader:
             ObjectChange(row.collection, row.id, etag, row.hash.hex())
             for row, etag in zip(changed, before, strict=True)
         ]
-        note_changes(connection, None, changes)
+        note_changes(connection, self._options.writer, changes)
         result.counts[CREATED] += before.count(None)
         result.counts[UPDATED] += len(changed) - before.count(None)
         result.counts[UNCHANGED] += len(rows) - len(changed)

@@ -1,11 +1,12 @@
 """Export: the whole catalog, or a part of it, as files that need no lab to be read, and that a lab can import again.
 
     terralab-export.json         what is in the folder, with checksums; written last
-    collections.json             collections as they are stored; of a static catalog a file for each
+    collections.json             collections as they are stored
     projects.json                projects, where there are any
-    items/<collection>.parquet   stac-geoparquet, or .ndjson; of a static catalog folders with one file for each item
+    items/<collection>.parquet   items as they are stored: stac-geoparquet, or .ndjson
     assets.ndjson                stored files: checksum, size, name, path
     assets/files/…               their bytes, where they are wanted, laid out as in the asset store
+    catalog.json, <collection>/  the format `static` has a static STAC catalog, too; stored files of items lie in that
 
 It is read in one snapshot beside writers, and appears under its name when it is whole.
 """
@@ -23,7 +24,7 @@ import orjson
 
 from terralab.catalog.errors import AlreadyExists, InvalidInput
 from terralab.catalog.exchange.asset_list import AssetList
-from terralab.catalog.exchange.export_files import ITEMS, file_name, take_file
+from terralab.catalog.exchange.export_files import ASSETS_FOLDER, ITEMS, copy_by_hash, file_name
 from terralab.catalog.exchange.export_manifest import ASSETS, COLLECTIONS, PROJECTS, Assets, ExportManifest, Format
 from terralab.catalog.exchange.static_catalog import StaticWriter
 from terralab.catalog.exchange.stored_catalog import StoredCatalog, read_catalog
@@ -84,14 +85,13 @@ class _Export:
     ) -> None:
         self._workspace, self._catalog, self._folder = workspace, catalog, folder
         self._options, self._tell = options, tell
-        self._manifest = ExportManifest(options.format, options.assets, workspace.settings.web.url)
+        self._manifest = ExportManifest(options.format, options.assets)
         self._done = self._total = 0
 
     def write(self) -> ExportManifest:
         projects = self._projects()
         collections = self._collections(projects)
-        if self._options.format != "static":
-            self._write_json(COLLECTIONS, collections)
+        self._write_json(COLLECTIONS, collections)
         if projects:
             self._write_json(PROJECTS, projects)
         with tempfile.TemporaryDirectory(dir=self._folder) as scratch:
@@ -119,16 +119,16 @@ class _Export:
         self._total = sum(counts.values())
         for collection in collections:
             files.add(collection)
-        if self._options.format == "static":
-            writer = StaticWriter(self._folder, self._workspace, self._catalog, self._options.assets == "copy")
-            for path in writer.write(collections, lambda name: self._items(name, files)):
-                self._manifest.add_file(self._folder, path)
-        else:
-            (self._folder / ITEMS).mkdir()
-            for collection in collections:
-                if counts[collection["id"]]:
-                    self._write_collection(collection, files)
+        (self._folder / ITEMS).mkdir()
+        for collection in collections:
+            if counts[collection["id"]]:
+                self._write_collection(collection, files)
         self._manifest.items = counts
+        if self._options.format == "static":
+            self._done = 0
+            beside = files if self._options.assets == "copy" else None
+            writer = StaticWriter(self._folder, self._workspace, self._catalog, beside)
+            writer.write(collections, lambda name: self._items(name, files))
 
     def _write_collection(self, collection: dict[str, Any], files: AssetList) -> None:
         name = collection["id"]
@@ -160,21 +160,23 @@ class _Export:
             yield item
 
     def _write_assets(self, files: AssetList) -> None:
-        copied, beside_items = self._options.assets == "copy", self._options.format == "static"
         with (self._folder / ASSETS).open("wb") as stream:
-            for entry, is_asset in files.entries():
-                if copied and not (beside_items and is_asset):
-                    entry["path"] = take_file(self._workspace.store, entry["checksum"], self._folder)
+            for file in files.files():
+                entry: dict[str, Any] = {"checksum": file.name, "size": file.size, "name": file.shown}
+                if self._options.assets == "copy":
+                    entry["path"] = file.path or copy_by_hash(self._workspace.store, file.name, self._folder)
                 stream.write(orjson.dumps(entry, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE))
                 self._manifest.asset_files += 1
-                self._manifest.asset_bytes += entry["size"]
+                self._manifest.asset_bytes += file.size
                 self._tell(self._manifest.asset_files, None, "files")
+        shutil.rmtree(self._folder / ASSETS_FOLDER / "tmp", ignore_errors=True)
         flush(self._folder / ASSETS)
         self._manifest.add_file(self._folder, ASSETS)
 
     def _write_json(self, path: str, content: Any) -> None:
         text = orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
         (self._folder / path).write_bytes(text)
+        flush(self._folder / path)
         self._manifest.add_file(self._folder, path)
 
 

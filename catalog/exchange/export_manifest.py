@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from terralab.catalog.errors import InvalidInput, UnsupportedMedia
 from terralab.catalog.folder_store import flush
@@ -23,7 +23,6 @@ class ExportManifest:
     Attributes:
         format: how items are written.
         assets: whether stored files are listed, or in the export too.
-        base: address of the web process that links to what is not in the export begin with.
         items: number of items by collection.
         files: checksums of the files with items, collections and projects, by path.
         asset_files: number of stored files that are listed.
@@ -33,7 +32,6 @@ class ExportManifest:
 
     format: Format
     assets: Assets
-    base: str
     items: dict[str, int] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
     asset_files: int = 0
@@ -59,7 +57,7 @@ class ExportManifest:
         for path, checksum in self.files.items():
             file = inside(folder, path)
             if not file.is_file():
-                raise InvalidInput(f"the export {folder} lacks {path}; take a whole copy")
+                raise InvalidInput(f"the export {folder} lacks {path}; take a whole copy of it")
             if multihash_of_file(file) != checksum:
                 raise InvalidInput(f"{path} of the export {folder} is not as it was written; take another copy")
 
@@ -103,10 +101,5 @@ def _check(manifest: ExportManifest) -> None:
         raise ValueError("unknown form")
     if not isinstance(manifest.files, Mapping) or not all(isinstance(path, str) for path in manifest.files):
         raise ValueError("files")
-    if not isinstance(manifest.base, str) or not isinstance(manifest.items, Mapping):
+    if not isinstance(manifest.items, Mapping):
         raise ValueError("items")
-
-
-def as_dict(manifest: ExportManifest) -> dict[str, Any]:
-    """Return a manifest as JSON has it."""
-    return asdict(manifest)

@@ -27,12 +27,13 @@ _CIRCLE = """
 _OBJECT = "projects"
 
 
-def write_projects(workspace: Workspace, projects: Iterable[Mapping[str, Any]]) -> int:
+def write_projects(workspace: Workspace, projects: Iterable[Mapping[str, Any]], writer: str) -> int:
     """Make or replace projects, and add what they hold; return how many were made or changed.
 
     Args:
         workspace: the lab.
         projects: `id`, `content`, `parents` and `collections` of each.
+        writer: name for the audit log.
 
     Raises:
         InvalidInput: one is malformed, or they would be inside one another in a circle.
@@ -49,7 +50,7 @@ def write_projects(workspace: Workspace, projects: Iterable[Mapping[str, Any]]) 
             if connection.execute(_WRITE, (id, orjson.dumps(content).decode())).fetchone():
                 written += 1
                 before = etag_of(row[0]) if row else None
-                note_changes(connection, None, [ObjectChange(_OBJECT, id, before, etag_of(content))])
+                note_changes(connection, writer, [ObjectChange(_OBJECT, id, before, etag_of(content))])
         for entry in entries:
             for parent in entry["parents"]:
                 connection.execute(_PARENT, (parent, entry["id"]))

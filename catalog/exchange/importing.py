@@ -5,7 +5,6 @@ import again stores nothing twice, and goes on where it was broken off.
 """
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -15,20 +14,18 @@ import orjson
 
 from terralab.catalog.audit import note_written
 from terralab.catalog.errors import AssetCorrupt, InvalidInput
-from terralab.catalog.exchange.chunks import FilesChunk
 from terralab.catalog.exchange.export_files import ITEMS
 from terralab.catalog.exchange.export_manifest import (
     ASSETS,
     COLLECTIONS,
     PROJECTS,
-    ExportManifest,
     inside,
     read_manifest,
 )
 from terralab.catalog.exchange.imported_projects import write_projects
 from terralab.catalog.exchange.load import LoadOptions, Tell, load_source
-from terralab.catalog.exchange.results import LoadReport
-from terralab.catalog.exchange.sources import Source, open_source
+from terralab.catalog.exchange.results import SHOWN_BAD, LoadReport
+from terralab.catalog.exchange.sources import open_source
 from terralab.catalog.exchange.stored_documents import FormChoice
 from terralab.catalog.store import TREE_SUFFIX, key_of
 from terralab.catalog.stored_bytes import require_bytes
@@ -37,6 +34,7 @@ from terralab.catalog.workspace import Workspace
 from terralab.catalog.writing_collections import write_collections
 from terralab.extensions.checksum import split_multihash
 
+WRITER = "terralab catalog import"
 _FILES_AT_ONCE = 500
 _READ_BYTES = 1 << 20
 
@@ -61,7 +59,7 @@ class ImportReport:
         """Return it as JSON has it."""
         return {
             **self.items.to_dict(),
-            "collections": self.collections or self.items.counts["collections"],
+            "collections": self.collections,
             "projects": self.projects,
             "files": self.files,
         }
@@ -83,7 +81,7 @@ def import_export(
         AssetCorrupt: stored files that it refers to are neither in it nor in the asset store, or are damaged.
         InvalidItem: documents are not valid.
     """
-    options = options or LoadOptions()
+    options = replace(options or LoadOptions(), writer=WRITER)
     manifest = read_manifest(folder)
     manifest.check_files(folder)
     report = ImportReport(LoadReport())
@@ -91,39 +89,24 @@ def import_export(
         report.files = _put_files(workspace, folder, tell)
     if COLLECTIONS in manifest.files:
         report.collections = _write_collections(workspace, folder, options)
-    for source, form in _sources(workspace, folder, manifest):
-        loaded = load_source(workspace, source, form, f"{folder.absolute()}/{source.name}", options, tell)
-        report.items.counts += loaded.counts
-        report.items.bad += loaded.bad
-        report.items.seconds += loaded.seconds
-        report.items.interrupted = loaded.interrupted
-        if loaded.interrupted:
-            return report
-    if PROJECTS in manifest.files:
-        report.projects = write_projects(workspace, orjson.loads((folder / PROJECTS).read_bytes()))
+    for path in sorted(manifest.files):
+        if path.startswith(f"{ITEMS}/") and not report.items.interrupted:
+            _load(workspace, folder, path, options, report.items, tell)
+    if PROJECTS in manifest.files and not report.items.interrupted:
+        report.projects = write_projects(workspace, orjson.loads((folder / PROJECTS).read_bytes()), WRITER)
     return report
 
 
-def _sources(workspace: Workspace, folder: Path, manifest: ExportManifest) -> Iterator[tuple[Source, FormChoice]]:
-    bases = (workspace.settings.web.url, manifest.base)
-    if manifest.format == "static":
-        yield _static(folder), FormChoice(bases, folder, manifest.assets == "copy", True)
-        return
-    for path in sorted(manifest.files):
-        if path.startswith(f"{ITEMS}/"):
-            # Its metadata describe the collection, too, which is written already.
-            yield replace(open_source(str(inside(folder, path))), collections=()), FormChoice(bases, is_export=True)
-
-
-def _static(folder: Path) -> Source:
-    """Return the files of a static catalog that describe collections and items."""
-    collections = [path.relative_to(folder).as_posix() for path in folder.glob("*/collection.json")]
-    items = sorted(path.relative_to(folder).as_posix() for path in folder.glob("*/*/*.json"))
-    items = [path for path in items if Path(path).stem == Path(path).parent.name]
-    paths = [*sorted(collections), *items]
-    groups = [tuple(paths[start : start + _FILES_AT_ONCE]) for start in range(0, len(paths), _FILES_AT_ONCE)]
-    chunks = [FilesChunk(folder.name, len(group), folder, group) for group in groups]
-    return Source(folder.name, len(paths), "files", lambda: iter(chunks), folder=folder)
+def _load(
+    workspace: Workspace, folder: Path, path: str, options: LoadOptions, report: LoadReport, tell: Tell | None
+) -> None:
+    # The file's metadata describe the collection, too, which is written already.
+    source = replace(open_source(str(inside(folder, path))), collections=())
+    loaded = load_source(workspace, source, FormChoice(is_export=True), f"{folder.absolute()}/{path}", options, tell)
+    report.counts += loaded.counts
+    report.bad = [*report.bad, *loaded.bad][:SHOWN_BAD]
+    report.seconds += loaded.seconds
+    report.interrupted = loaded.interrupted
 
 
 def _write_collections(workspace: Workspace, folder: Path, options: LoadOptions) -> int:
@@ -134,7 +117,7 @@ def _write_collections(workspace: Workspace, folder: Path, options: LoadOptions)
     with workspace.catalog.connection() as connection:
         require_bytes(connection, workspace.store, collections)
         written = write_collections(connection, collections)
-        note_written(connection, None, written)
+        note_written(connection, WRITER, written)
     return sum(entry.change != "unchanged" for entry in written)
 
 
@@ -142,11 +125,11 @@ def _put_files(workspace: Workspace, folder: Path, tell: Tell | None) -> int:
     """Put the files that the store lacks into it, and return how many."""
     put = done = 0
     with (folder / ASSETS).open("rb") as lines:
-        while batch := [_entry(line) for line in islice(lines, _FILES_AT_ONCE)]:
-            there = workspace.store.sizes([entry["checksum"] for entry in batch])
-            for entry in batch:
-                if there.get(entry["checksum"]) != entry["size"] and "path" in entry:
-                    _put(workspace, folder, entry)
+        while batch := [_listed(folder, line) for line in islice(lines, _FILES_AT_ONCE)]:
+            there = workspace.store.sizes([file.checksum for file in batch])
+            for file in batch:
+                if there.get(file.checksum) != file.size:
+                    _put(workspace, file, file.checksum in there)
                     put += 1
                 done += 1
             if tell:
@@ -154,30 +137,46 @@ def _put_files(workspace: Workspace, folder: Path, tell: Tell | None) -> int:
     return put
 
 
-def _entry(line: bytes) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Listed:
+    """A line of the list of stored files; `path` is None where the export has not got their bytes."""
+
+    checksum: str
+    size: int
+    name: str
+    path: Path | None
+
+
+def _listed(folder: Path, line: bytes) -> _Listed:
     try:
-        entry: dict[str, Any] = orjson.loads(line)
+        entry = orjson.loads(line)
         key_of(entry["checksum"])
-        return entry
-    except (ValueError, KeyError, TypeError) as error:
+        path = inside(folder, str(entry["path"])) if "path" in entry else None
+        return _Listed(entry["checksum"], int(entry["size"]), str(entry["name"]), path)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InvalidInput(f"{ASSETS} of the export has a line that names no file: {error!r}") from error
 
 
-def _put(workspace: Workspace, folder: Path, entry: dict[str, Any]) -> None:
+def _put(workspace: Workspace, file: _Listed, is_damaged: bool) -> None:
     """Copy a file into the store; its bytes are hashed on the way."""
-    name, path = str(entry["checksum"]), inside(folder, str(entry["path"]))
+    name, path, store = file.checksum, file.path, workspace.store
+    if path is None:
+        raise AssetCorrupt(
+            f"the export refers to the file {file.name} ({name}), whose bytes neither it nor the store {store.place}"
+            " has; export with --assets copy, or store the files first"
+        )
+    if not path.is_file():
+        raise AssetCorrupt(f"the export lacks {path}; take a whole copy of it")
     algorithm, digits = split_multihash(name.removesuffix(TREE_SUFFIX))
     state = hashlib.new(algorithm, usedforsecurity=False)
-    with workspace.store.scratch() as scratch:
+    with store.scratch() as scratch:
         copy = scratch / "copy"
-        try:
-            with path.open("rb") as source, copy.open("wb") as target:
-                while piece := source.read(_READ_BYTES):
-                    state.update(piece)
-                    target.write(piece)
-        except FileNotFoundError as error:
-            raise AssetCorrupt(f"the export {folder} lacks {entry['path']}; take a whole copy") from error
+        with path.open("rb") as source, copy.open("wb") as target:
+            while piece := source.read(_READ_BYTES):
+                state.update(piece)
+                target.write(piece)
         if state.hexdigest() != digits:
-            raise AssetCorrupt(f"{entry['path']} of the export {folder} is damaged; take another copy")
-        workspace.store.remove([name])  # what is there under the name is not whole
-        workspace.store.put(copy, algorithm=algorithm, suffix=TREE_SUFFIX if name.endswith(TREE_SUFFIX) else "")
+            raise AssetCorrupt(f"{path} of the export is damaged; take another copy")
+        if is_damaged:
+            store.remove([name])  # it has another size than its bytes; `put` would leave it
+        store.put(copy, algorithm=algorithm, suffix=TREE_SUFFIX if name.endswith(TREE_SUFFIX) else "")

@@ -33,6 +33,7 @@ from terralab.catalog.writing_collections import write_collections
 Tell = Callable[[int, int | None, str], None]
 _MOST_WORKERS = 4
 _ANALYZED = 5_000
+WRITER = "terralab catalog load"
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class LoadOptions:
         create_collections: whether collections that items name and nobody describes are made.
         copy_assets: whether files beside a static catalog go into the asset store.
         workers: processes; by default two for each four cores, and at least two.
+        writer: who the audit log says did it.
     """
 
     validate: bool = True
@@ -52,6 +54,7 @@ class LoadOptions:
     create_collections: bool = False
     copy_assets: bool = False
     workers: int | None = None
+    writer: str = WRITER
 
 
 def load(workspace: Workspace, place: str, options: LoadOptions | None = None, tell: Tell | None = None) -> LoadReport:
@@ -91,9 +94,9 @@ def load_source(
         tell: is told how much is done.
     """
     begun = time.monotonic()
-    _write_described(workspace, source.collections)
+    _write_described(workspace, source.collections, options.writer)
     journal = Journal([name], repr(options))
-    batch_options = BatchOptions(options.validate, options.skip_invalid, options.create_collections)
+    batch_options = BatchOptions(options.validate, options.skip_invalid, options.create_collections, options.writer)
     setup = WorkerSetup(workspace.settings, workspace.catalog.url, journal, batch_options, form)
     chunks = source.chunks()
     first = list(islice(chunks, 2))
@@ -174,7 +177,8 @@ class _Load:
                 missing[name] = union_of_extents(known, extent) if known and extent else extent
         self._waiting = {}
         if self._options.create_collections:
-            _write_described(self._workspace, [plain_collection(name, extent) for name, extent in missing.items()])
+            made = [plain_collection(name, extent) for name, extent in missing.items()]
+            _write_described(self._workspace, made, self._options.writer)
         elif lacking := _not_there(self._workspace, missing):
             raise UnknownName(
                 f"the catalog has no collection {', '.join(map(repr, lacking[:8]))}; load the collections first, or let"
@@ -199,7 +203,7 @@ def _refusal(report: LoadReport) -> str:
     )
 
 
-def _write_described(workspace: Workspace, collections: Sequence[dict[str, Any]]) -> None:
+def _write_described(workspace: Workspace, collections: Sequence[dict[str, Any]], writer: str) -> None:
     """Write those collections that the catalog has not."""
     lacking = _not_there(workspace, [collection["id"] for collection in collections])
     new = [collection for collection in collections if collection["id"] in lacking]
@@ -207,7 +211,7 @@ def _write_described(workspace: Workspace, collections: Sequence[dict[str, Any]]
         refuse_invalid(workspace, collection)
     if new:
         with workspace.catalog.connection() as connection:
-            note_written(connection, None, write_collections(connection, new))
+            note_written(connection, writer, write_collections(connection, new))
 
 
 def _not_there(workspace: Workspace, names: Iterable[str]) -> list[str]:

@@ -40,11 +40,13 @@ class BatchOptions:
         validate: whether documents are checked.
         skip_invalid: whether the rest of a piece is stored where some documents are not valid.
         create_collections: whether collections that are missing will be made.
+        writer: who the audit log says did it.
     """
 
     validate: bool = True
     skip_invalid: bool = False
     create_collections: bool = False
+    writer: str = ""
 
 
 @dataclass
@@ -160,7 +162,7 @@ class Preparation:
     ) -> None:
         result.counts[COLLECTIONS] += len(collections)
         if store and collections and (self._options.skip_invalid or not result.bad):
-            note_written(connection, None, write_collections(connection, collections))
+            note_written(connection, self._options.writer, write_collections(connection, collections))
 
     def _missing(
         self, connection: psycopg.Connection[Any], entries: Sequence[_Entry], prepared: Prepared

@@ -3,22 +3,23 @@
     catalog.json
     <collection>/collection.json
     <collection>/<item>/<item>.json
-    <collection>/<item>/…            stored files, where they are wanted
+    <collection>/<item>/files/…      stored files, where they are wanted
 
-Links to what is in the catalog are relative; all others lead to the lab that it comes from.
+Links to what is in the catalog are relative; all others lead to the lab that it comes from. It is for everybody who
+reads STAC from files; an import takes the exact form of the same items that lies beside it.
 """
 
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import orjson
 
-from terralab.catalog.exchange.export_files import file_name, take_file_as
+from terralab.catalog.exchange.asset_list import AssetList
+from terralab.catalog.exchange.export_files import FILES_FOLDER, copy_by_name, file_name
 from terralab.catalog.exchange.stored_catalog import StoredCatalog
 from terralab.catalog.rendering import INFERRED_RELS, STAC_PATH
 from terralab.catalog.served_items import file_url
@@ -31,6 +32,7 @@ _JSON = "application/json"
 _AT_ONCE = 500
 _LONGEST_NAME = 200
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_NOT_PLAIN = re.compile(r"[^\w.+()=@-]")
 _COLLECTION_PATH = "collections/"
 
 
@@ -41,25 +43,23 @@ class StaticWriter:
         folder: where to.
         workspace: the lab.
         catalog: its catalog at one moment.
-        with_files: whether the bytes of stored files lie beside the items.
+        files: is told where bytes of stored files lie, beside the items; None where they are not wanted.
     """
 
-    def __init__(self, folder: Path, workspace: Workspace, catalog: StoredCatalog, with_files: bool) -> None:
+    def __init__(self, folder: Path, workspace: Workspace, catalog: StoredCatalog, files: AssetList | None) -> None:
         self._folder, self._store, self._catalog = folder, workspace.store, catalog
-        self._base, self._with_files = workspace.settings.web.url, with_files
+        self._base, self._files = workspace.settings.web.url, files
         self._names: set[str] = set()
 
-    def write(
-        self, collections: Sequence[dict[str, Any]], items: Callable[[str], Iterable[dict[str, Any]]]
-    ) -> Iterator[str]:
-        """Write everything and yield the paths of the files of catalog and collections.
+    def write(self, collections: Sequence[dict[str, Any]], items: Callable[[str], Iterable[dict[str, Any]]]) -> None:
+        """Write everything.
 
         Args:
             collections: as stored.
             items: gives the items of a collection.
         """
         self._names = {collection["id"] for collection in collections}
-        yield self._write_root(collections)
+        self._write_root(collections)
         for collection in collections:
             folder = file_name(collection["id"])
             (self._folder / folder).mkdir()
@@ -68,9 +68,9 @@ class StaticWriter:
             while batch := list(islice(iterator, _AT_ONCE)):
                 known = self._known_targets(batch)
                 links += [self._write_item(item, folder, known) for item in batch]
-            yield self._write_collection(collection, folder, links)
+            self._write_collection(collection, folder, links)
 
-    def _write_root(self, collections: Sequence[dict[str, Any]]) -> str:
+    def _write_root(self, collections: Sequence[dict[str, Any]]) -> None:
         children = [
             {"rel": "child", "href": f"./{file_name(each['id'])}/collection.json", "type": _JSON}
             | ({"title": each["title"]} if each.get("title") else {})
@@ -83,9 +83,9 @@ class StaticWriter:
             "description": f"{len(collections)} collections exported from a lab",
             "links": [{"rel": "root", "href": f"./{ROOT}", "type": _JSON}, *children],
         }
-        return self._dump(ROOT, root)
+        self._dump(ROOT, root)
 
-    def _write_collection(self, collection: dict[str, Any], folder: str, items: list[dict[str, Any]]) -> str:
+    def _write_collection(self, collection: dict[str, Any], folder: str, items: list[dict[str, Any]]) -> None:
         document = {
             **collection,
             "links": [
@@ -97,7 +97,7 @@ class StaticWriter:
         }
         if "assets" in collection:
             document["assets"] = self._assets(collection, folder)
-        return self._dump(f"{folder}/collection.json", document)
+        self._dump(f"{folder}/collection.json", document)
 
     def _write_item(self, item: dict[str, Any], collection: str, known: set[tuple[str, str]]) -> dict[str, Any]:
         """Write an item and return the link of its collection to it."""
@@ -146,28 +146,51 @@ class StaticWriter:
     def _assets(self, document: dict[str, Any], folder: str) -> dict[str, Any]:
         taken: dict[str, str] = {}
         return {
-            key: self._asset(key, asset, folder, taken) if isinstance(asset, dict) else asset
+            key: self._asset(asset, folder, taken) if isinstance(asset, dict) else asset
             for key, asset in (document.get("assets") or {}).items()
         }
 
-    def _asset(self, key: str, asset: dict[str, Any], folder: str, taken: dict[str, str]) -> dict[str, Any]:
+    def _asset(self, asset: dict[str, Any], folder: str, taken: dict[str, str]) -> dict[str, Any]:
+        """Return an asset with an address that holds outside of the lab.
+
+        Args:
+            asset: as stored.
+            folder: of the item.
+            taken: checksums of the files that lie there, by path.
+        """
         href = str(asset.get("href", ""))
         if not href.startswith(HREF_SCHEME):
             return asset
-        if not self._with_files:
+        try:
+            checksum, shown = parse_href(href)
+        except ValueError:
+            return asset  # another program wrote it, and it refers to nothing
+        if self._files is None:
             return {**asset, "href": file_url(href, self._base)}
-        checksum, shown = parse_href(href)
-        if shown in (".", "..") or len(shown.encode()) > _LONGEST_NAME:
-            shown = checksum
-        # Two files of one name lie in folders of their own, so that each keeps its name.
-        path = shown if taken.setdefault(shown, checksum) == checksum else f"{file_name(key)}/{shown}"
-        take_file_as(self._store, checksum, self._folder / folder / path)
-        return {**asset, "href": f"./{quote(path)}"}
+        path = next(path for path in _places(_plain(shown, checksum)) if taken.get(path, checksum) == checksum)
+        if path not in taken:
+            taken[path] = checksum
+            copy_by_name(self._store, checksum, self._folder / folder / path)
+            self._files.lies_at(checksum, f"{folder}/{path}")
+        return {**asset, "href": f"./{path}"}
 
-    def _dump(self, path: str, document: dict[str, Any]) -> str:
+    def _dump(self, path: str, document: dict[str, Any]) -> None:
         text = orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-        (self._folder / path).write_bytes(text)
-        return path
+        with (self._folder / path).open("xb") as file:
+            file.write(text)
+
+
+def _plain(shown: str, checksum: str) -> str:
+    """Return a file name that is the same in an address, since not every reader of static catalogs decodes those."""
+    name = _NOT_PLAIN.sub("_", shown)
+    return checksum if name in (".", "..") or len(name.encode()) > _LONGEST_NAME else name
+
+
+def _places(shown: str) -> Iterator[str]:
+    """Yield where a file may lie: several files of one name lie in folders of their own, so that each keeps it."""
+    yield f"{FILES_FOLDER}/{shown}"
+    for number in count(2):
+        yield f"x-{number}/{shown}"
 
 
 def _target(href: str) -> tuple[str, str] | None:

@@ -1,4 +1,8 @@
-"""The catalog as it is stored, read in one snapshot beside writers, collection by collection."""
+"""The catalog as it is stored, read in one snapshot beside writers, collection by collection.
+
+pgstac keeps geometries as PostGIS and numbers as PostgreSQL has them, so that 2.0 becomes 2. Such an item has another
+entity tag than the one that was written; the read model's JSON says how it was.
+"""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,12 +13,17 @@ import psycopg
 
 from terralab.catalog.database import Catalog
 from terralab.catalog.errors import UnknownName
-from terralab.catalog.read_model import hydrated
+from terralab.catalog.read_model import etag_of, hydrated
+from terralab.catalog.rendering import BASE
 
 _SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _ROWS_AT_ONCE = 500
 _ITEMS = """
-    SELECT id, ST_AsGeoJSON(geometry, 20), content::text FROM items WHERE collection = %s ORDER BY id"""
+    SELECT i.id, ST_AsGeoJSON(i.geometry, 20), i.content::text, encode(r.hash, 'hex')
+    FROM items i LEFT JOIN lab.items r ON r.collection = i.collection AND r.id = i.id
+    WHERE i.collection = %s ORDER BY i.id COLLATE "C"
+"""
+_BODIES = "SELECT id, body FROM lab.items WHERE collection = %s AND id = ANY(%s)"
 _EXISTING = """
     SELECT w.collection, w.id FROM unnest(%s::text[], %s::text[]) AS w (collection, id)
     WHERE EXISTS (SELECT FROM items i WHERE i.collection = w.collection AND i.id = w.id)"""
@@ -59,14 +68,12 @@ class StoredCatalog:
         return int(row[0]) if row else 0
 
     def items(self, collection: str) -> Iterator[dict[str, Any]]:
-        """Yield the items of a collection, by id."""
-        with self._connection.cursor(name=f"items-{id(object())}") as cursor:
+        """Yield the items of a collection, by id, as they were written."""
+        with self._connection.cursor(name="items") as cursor:
             cursor.itersize = _ROWS_AT_ONCE
             cursor.execute(_ITEMS, (collection,))
-            for item, geometry, text in cursor:
-                content = orjson.loads(text)
-                base = self._base(collection, content.get("pgstac:base_item"))
-                yield hydrated(collection, item, orjson.loads(geometry), content, base)
+            while rows := cursor.fetchmany(_ROWS_AT_ONCE):
+                yield from self._items_of(collection, rows)
 
     def existing(self, keys: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
         """Return those of `keys` (collection and id) that there are items of."""
@@ -93,6 +100,20 @@ class StoredCatalog:
         rows = self._connection.execute(_PROJECTS, {"ids": list(ids)}).fetchall()
         return [{"id": row[0], "content": row[1], "parents": list(row[2]), "collections": list(row[3])} for row in rows]
 
+    def _items_of(self, collection: str, rows: Sequence[tuple[Any, ...]]) -> list[dict[str, Any]]:
+        items, differing = {}, []
+        for item, geometry, text, etag in rows:
+            content = orjson.loads(text)
+            base = self._base(collection, content.get("pgstac:base_item"))
+            items[item] = hydrated(collection, item, orjson.loads(geometry), content, base)
+            if etag is not None and etag_of(items[item]) != etag:
+                differing.append(item)
+        if differing:
+            for item, body in self._connection.execute(_BODIES, (collection, differing)):
+                written = orjson.loads(bytes(body).replace(BASE, b""))
+                items[item] = {**_with_numbers(items[item], written), "geometry": written["geometry"]}
+        return list(items.values())
+
     def _base(self, collection: str, number: int | None) -> dict[str, Any]:
         key = (collection, number)
         if key not in self._bases:
@@ -107,3 +128,14 @@ def read_catalog(catalog: Catalog) -> Iterator[StoredCatalog]:
     with catalog.connection() as connection:
         connection.execute(_SNAPSHOT)
         yield StoredCatalog(connection)
+
+
+def _with_numbers(stored: Any, written: Any) -> Any:
+    """Return a stored value with the numbers of the written one, where they are equal: 2.0 is not the JSON 2."""
+    if isinstance(stored, dict) and isinstance(written, dict):
+        return {name: _with_numbers(part, written[name]) if name in written else part for name, part in stored.items()}
+    if isinstance(stored, list) and isinstance(written, list) and len(stored) == len(written):
+        return [_with_numbers(*parts) for parts in zip(stored, written, strict=True)]
+    numbers = (int, float)
+    same = type(stored) in numbers and type(written) in numbers and stored == written
+    return written if same else stored

@@ -36,7 +36,7 @@ class FormChoice:
         bases: addresses of web processes whose links and files are those of the lab.
         folder: of a static catalog; None for anything else.
         copy_assets: whether files in that folder go into the asset store.
-        is_export: whether the lab wrote it, so that nothing is added: without a folder, documents are as stored.
+        is_export: whether the lab exported it, so that documents are as stored.
     """
 
     bases: tuple[str, ...] = ()
@@ -46,9 +46,11 @@ class FormChoice:
 
     def form(self, store: Store) -> "StoredForm":
         """Return what makes the stored form of the documents."""
+        if self.is_export:
+            return ExactForm(self.bases)
         if self.folder is not None:
-            return StaticForm(self.bases, self.folder, store if self.copy_assets else None, not self.is_export)
-        return ExactForm(self.bases) if self.is_export else StoredForm(self.bases)
+            return StaticForm(self.bases, self.folder, store if self.copy_assets else None)
+        return StoredForm(self.bases)
 
 
 class StoredForm:
@@ -94,12 +96,10 @@ class StaticForm(StoredForm):
         bases: addresses of the lab's own web process.
         root: the catalog's folder; nothing outside of it is read.
         store: where the bytes of assets go; None to leave them where they are.
-        with_checksums: whether assets that are stored get their size and checksum.
     """
 
-    def __init__(self, bases: Sequence[str], root: Path, store: Store | None, with_checksums: bool = True) -> None:
+    def __init__(self, bases: Sequence[str], root: Path, store: Store | None) -> None:
         super().__init__(bases)
-        self._with_checksums = with_checksums
         self._root, self._store = root.resolve(), store
         self._address = lru_cache(_KNOWN_DOCUMENTS)(self._read_address)
         self.dropped_links = 0
@@ -120,7 +120,7 @@ class StaticForm(StoredForm):
             changed["assets"][key] = self._asset(asset, folder, own, f"{name}, asset {key!r}")
         if "assets" not in document:
             del changed["assets"]
-        return self._as_stored(_declared(changed) if self._with_checksums else changed)
+        return self._as_stored(_declared(changed))
 
     def _link(self, link: Any, folder: Path, own: str | None) -> Any | None:
         """Return a link that holds in the API; None where it leads to a file that is no STAC document."""
@@ -171,8 +171,6 @@ class StaticForm(StoredForm):
             stored = self._store.put(copy, file.name, _algorithm(said))
         if said not in (None, stored.checksum):
             raise InvalidInput(f"{where}: {_CHECKSUM} is {said}, the bytes of {path} have {stored.checksum}")
-        if not self._with_checksums:
-            return {**asset, "href": stored.href}
         return {**asset, "href": stored.href, _CHECKSUM: stored.checksum, _SIZE: stored.size}
 
     def _inside(self, path: str) -> Path | None:

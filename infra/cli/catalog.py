@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from terralab.infra.cli.audit import audit
+from terralab.infra.cli.catalog_exchange import export, import_
 from terralab.infra.cli.catalog_load import check, load, refresh
 from terralab.infra.cli.exit_codes import EXIT_CODES
 from terralab.infra.cli.output import AsJson, print_json, print_table, say
@@ -29,6 +30,8 @@ def _catalog() -> None:
 
 app.command()(audit)
 app.command()(load)
+app.command()(export)
+app.command("import")(import_)
 app.command()(refresh)
 app.command()(check)
 
