@@ -27,6 +27,11 @@ SORTABLES_REL = "http://www.opengis.net/def/rel/ogc/1.0/sortables"
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _SORTABLE_TYPES = ("string", "number", "integer")
 _COLLECTION_SORTABLES = ("id", "title", "description")
+# 1.1.0 of the extension, which stac-fastapi names, adds sortables to 1.0.0, and pystac-client looks for 1.0.
+_SORT_1_0 = (
+    "https://api.stacspec.org/v1.0.0/item-search#sort",
+    "https://api.stacspec.org/v1.0.0/ogcapi-features#sort",
+)
 _KIND = "SELECT content->>'lab:kind' AS kind FROM collections WHERE id = $1"
 
 
@@ -53,6 +58,7 @@ class SortablesExtension(ApiExtension):
             SortConformanceClasses.ITEM_SEARCH_SORTABLES,
             SortConformanceClasses.FEATURES_SORTABLES,
             SortConformanceClasses.COLLECTION_SEARCH_SORTABLES,
+            *_SORT_1_0,
         ]
     )
 

@@ -69,7 +69,6 @@ CREATE TABLE IF NOT EXISTS lab.links (
     target text NOT NULL            -- `collections/<c>/items/<i>`, or any other address
 );
 CREATE INDEX IF NOT EXISTS links_source ON lab.links (collection, id);
-CREATE INDEX IF NOT EXISTS links_target ON lab.links (target);
 
 -- Which stored files an item or a collection (id '') refers to.
 CREATE TABLE IF NOT EXISTS lab.files (

@@ -35,6 +35,7 @@ def nested(depth: int) -> dict:
 
 def test_pystac_client_finds_chips_models_and_predictions(server: Server) -> None:
     client = pystac_client.Client.open(f"{server.url}/stac")
+    assert all(client.conforms_to(name) for name in ("SORT", "FIELDS", "QUERY", "FILTER", "COLLECTION_SEARCH"))
     assert client.title == "TerraLab"
 
     def ids(**query: object) -> list[str]:
