@@ -82,7 +82,7 @@ def open_raster(path: Path) -> Iterator[Any]:
             raise InvalidRaster(f"{path.name}: not a readable GeoTIFF ({_one_line(error)}); export it again") from error
         with dataset:
             if dataset.tags(ns="OVERVIEWS"):
-                raise _refers_elsewhere(path)
+                raise _refers_elsewhere(path.name)
             yield dataset
 
 
@@ -99,7 +99,7 @@ def read_facts(path: Path) -> RasterFacts:
         return RasterFacts(
             path,
             path.name,
-            _grid(dataset, path.name),
+            raster_grid(dataset, path.name),
             types[0],
             tuple(dataset.descriptions),
             _usable_nodata(dataset.nodata, types[0]),
@@ -134,18 +134,32 @@ def check_file(path: Path) -> None:
         InvalidRaster: it is not a TIFF, or its metadata refers to other files.
     """
     with path.open("rb") as stream:
-        start = stream.read(4)
+        check_stream(stream, path.name)
+
+
+def check_stream(stream: Any, name: str) -> None:
+    """Check the first bytes and metadata of an open binary file; see `check_file`.
+
+    Args:
+        stream: that can seek.
+        name: for messages.
+
+    Raises:
+        InvalidRaster: it is not a TIFF, or its metadata refers to other files.
+    """
+    start = stream.read(4)
     if start not in _MAGIC:
-        raise InvalidRaster(f"{path.name}: not a GeoTIFF, whatever its name says (it begins with {start!r})")
+        raise InvalidRaster(f"{name}: not a GeoTIFF, whatever its name says (it begins with {start!r})")
+    stream.seek(0)
     try:
-        with tifffile.TiffFile(path) as tiff:
+        with tifffile.TiffFile(stream) as tiff:
             texts = [
                 str(page.tags[_GDAL_METADATA_TAG].value) for page in _pages(tiff) if _GDAL_METADATA_TAG in page.tags
             ]
     except Exception as error:  # tifffile raises whatever its parser meets: struct, index, value and memory errors
-        raise InvalidRaster(f"{path.name}: a damaged TIFF ({_one_line(error)}); copy or export it again") from error
+        raise InvalidRaster(f"{name}: a damaged TIFF ({_one_line(error)}); copy or export it again") from error
     if any(_names_other_files(text) for text in texts):
-        raise _refers_elsewhere(path)
+        raise _refers_elsewhere(name)
 
 
 def valid_pixels(pixels: NDArray[Any], nodata: float | None) -> NDArray[np.bool_]:
@@ -175,11 +189,16 @@ def _names_other_files(text: str) -> bool:
     return any(item.get("domain", "").upper() == "OVERVIEWS" for item in root.iter("Item"))
 
 
-def _refers_elsewhere(path: Path) -> InvalidRaster:
-    return InvalidRaster(f"{path.name}: its metadata sends GDAL to other files; write it anew with `gdal_translate`")
+def _refers_elsewhere(name: str) -> InvalidRaster:
+    return InvalidRaster(f"{name}: its metadata sends GDAL to other files; write it anew with `gdal_translate`")
 
 
-def _grid(dataset: Any, name: str) -> Grid:
+def raster_grid(dataset: Any, name: str) -> Grid:
+    """Return where an open raster's pixels lie.
+
+    Raises:
+        InvalidRaster: it has no coordinate system, or no north-up georeference.
+    """
     if dataset.crs is None:
         raise InvalidRaster(f"{name}: no coordinate system; assign it with `gdal_edit.py -a_srs EPSG:<code>`")
     a, b, c, d, e, f = tuple(dataset.transform)[:6]
