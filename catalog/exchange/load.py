@@ -149,8 +149,8 @@ class _Load:
                 break
             # What follows a bad document is only checked, so that all bad ones are told at once.
             task = Task(task.number, task.chunk, not self._refused)
-            self._under_way[task.number] = task
             self._workers.submit(task)
+            self._under_way[task.number] = task  # afterwards: what this process did itself is over if it was broken off
         while self._under_way:
             self._gather()
 
