@@ -186,7 +186,6 @@ def _aside(target: Path) -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
         yield folder
-        folder.chmod(0o755)
         if target.is_dir():
             target.rmdir()
         os.rename(folder, target)
