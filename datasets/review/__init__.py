@@ -1,0 +1,1 @@
+"""Decisions of people on labels that the quality run doubts."""
