@@ -203,12 +203,60 @@ class InferenceSettings(BaseSettings):
     )
 
 
+class PackSettings(BaseSettings):
+    """Limits of packs, the working form of chips."""
+
+    model_config = SettingsConfigDict(env_prefix="TERRALAB_PACKS_", extra="ignore")
+
+    cache_gb: float = Field(
+        default=50.0,
+        gt=0,
+        description="Disk that packs of chips may take, GB; the least recently used go first, what is in use stays.",
+    )
+
+
 class TilerSettings(BaseSettings):
     """Limits of the tile server."""
 
     model_config = SettingsConfigDict(env_prefix="TERRALAB_TILER_", extra="ignore")
 
     max_size: int = Field(default=2048, ge=64, description="Largest width and height of a rendered image, pixels.")
+
+
+class ImagerySettings(BaseSettings):
+    """Getting imagery from providers."""
+
+    model_config = SettingsConfigDict(env_prefix="TERRALAB_IMAGERY_", extra="ignore", hide_input_in_errors=True)
+
+    providers: str = Field(
+        default="", description="STAC APIs that imagery may come from: `name=https://…`, several with spaces between."
+    )
+    tokens: str = Field(default="", description="Tokens of those STAC APIs: `name=token`.", repr=False)
+    endpoints: str = Field(
+        default="", description="Other addresses for connectors of the table: `sentinel_aws=https://…` of a mirror."
+    )
+    hosts: str = Field(
+        default="",
+        description="Hosts besides a provider's own that its files may lie on, with ','; `*.example.org` for all below.",
+    )
+    private_hosts: str = Field(
+        default="",
+        description="Hosts (with ',') that may have private addresses or no TLS, such as another lab: `127.0.0.1:8080`.",
+    )
+    parallel: int = Field(default=4, ge=1, le=64, description="Files of a provider that are read at once.")
+    attempts: int = Field(default=5, ge=1, le=20, description="How often a request is sent where a provider is busy.")
+    timeout_s: float = Field(default=60.0, gt=0, description="Longest silence of a provider, seconds.")
+    longest_wait_s: float = Field(
+        default=120.0, gt=0, description="Longest wait that a provider may ask for (`Retry-After`), seconds."
+    )
+    terrakit_timeout_s: float = Field(
+        default=1800.0, gt=0, description="Longest time of one request of a TerraKit connector, seconds."
+    )
+    cache_gb: float = Field(default=20.0, ge=0, description="Disk that fetched windows may take, GB.")
+    max_places: int = Field(default=1000, ge=1, description="Places of one request at most.")
+    max_scenes: int = Field(default=2000, ge=1, description="Scenes of one request at most.")
+    max_pixels: int = Field(default=120_560_400, ge=1, description="Pixels of one scene's window at most.")
+    max_gb: float = Field(default=50.0, gt=0, description="Estimated size of one request at most, GB.")
 
 
 class Settings:
@@ -225,7 +273,9 @@ class Settings:
         self.prefect = PrefectSettings()
         self.worker = WorkerSettings()
         self.inference = InferenceSettings()
+        self.packs = PackSettings()
         self.tiler = TilerSettings()
+        self.imagery = ImagerySettings()
 
     @property
     def store_folder(self) -> Path:
@@ -298,5 +348,7 @@ SETTINGS_CLASSES = (
     PrefectSettings,
     WorkerSettings,
     InferenceSettings,
+    PackSettings,
     TilerSettings,
+    ImagerySettings,
 )

@@ -10,7 +10,7 @@ from terralab.extensions.raster import BandRecord, Grid
 from terralab.extensions.record import ItemReader, ItemRecord
 
 IMAGE_ASSET = "image"
-_EXTENSIONS = ["eo", "proj", "raster", "file", SCHEMA_URI]
+_EXTENSIONS = ["proj", "raster", "file", SCHEMA_URI]
 TRUE_COLOR = ("B04", "B03", "B02")
 
 
@@ -30,7 +30,8 @@ def scene_item(
 
     `properties` are further common properties such as `platform`, `gsd` or `eo:cloud_cover`.
     """
-    frame = ItemFrame(id, collection_id, footprint, list(_EXTENSIONS))
+    optical = _optical(bands) or any(name.startswith("eo:") for name in properties or {})
+    frame = ItemFrame(id, collection_id, footprint, [*_EXTENSIONS, *(["eo"] if optical else [])])
     frame.properties = {KIND_PROP: Kind.IMAGERY, **grid.properties(), **(properties or {})}
     frame.assets[IMAGE_ASSET] = asset(
         image,
@@ -97,7 +98,7 @@ def imagery_collection(
         description,
         footprint,
         kind=Kind.IMAGERY,
-        extensions=["eo", "raster", "render", SCHEMA_URI],
+        extensions=[*(["eo"] if _optical(bands) else []), "raster", "render", SCHEMA_URI],
         item_assets={
             IMAGE_ASSET: {
                 "type": COG_TYPE,
@@ -108,6 +109,11 @@ def imagery_collection(
         },
         renders=image_renders(bands),
     )
+
+
+def _optical(bands: Sequence[BandRecord]) -> bool:
+    """Say whether any band has a field of the eo extension, which must not be declared where none has."""
+    return any(name.startswith("eo:") for band in bands for name in band.to_stac())
 
 
 def image_renders(bands: Sequence[BandRecord], asset_key: str = IMAGE_ASSET) -> dict[str, Any]:

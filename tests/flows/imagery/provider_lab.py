@@ -1,0 +1,132 @@
+"""A second lab as provider: real chips of terramesh as scenes, behind a door that counts, refuses and breaks off."""
+
+import json
+import threading
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import rasterio
+from fastapi import FastAPI
+
+from terralab.catalog.publish import publish
+from terralab.catalog.workspace import Workspace
+from terralab.datasets.cog import cog_writer
+from terralab.datasets.raster_file import raster_grid
+from terralab.extensions.imagery import imagery_collection, scene_item
+from terralab.extensions.item import Footprint
+from terralab.extensions.raster import BandRecord
+
+BANDS = {
+    "S2L2A": ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12"),
+    "S1RTC": ("VV", "VH"),
+    "DEM": ("DEM",),
+}
+COLLECTIONS = {"S2L2A": "sentinel-2-l2a", "S1RTC": "sentinel-1-rtc", "DEM": "cop-dem-glo-30"}
+PLACE = "637U_59R_1_3"
+DAYS = {"S2L2A": (5, 15, 25), "S1RTC": (6, 18), "DEM": (1,)}
+CLOUDS = {5: 10.0, 15: 80.0, 25: 30.0}
+
+
+def fill_provider(workspace: Workspace, data: Path) -> None:
+    """Publish the scenes of one place: three dates of S2L2A, two of S1RTC, and the DEM."""
+    collections, items = [], []
+    for modality, names in BANDS.items():
+        mine = [_item(workspace, data, modality, names, day) for day in DAYS[modality]]
+        area = Footprint.union(Footprint.of_item(item) for item in mine)
+        bands = [BandRecord.of_stac(entry) for entry in mine[0]["assets"]["image"]["bands"]]
+        collections.append(
+            imagery_collection(
+                id=COLLECTIONS[modality], title=modality, description="Test", footprint=area, bands=bands
+            )
+        )
+        items += mine
+    publish(workspace, collections, items)
+
+
+def _item(workspace: Workspace, data: Path, modality: str, names: tuple[str, ...], day: int) -> dict[str, Any]:
+    with rasterio.open(data / "terramesh" / modality / f"{PLACE}.tif") as source:
+        pixels, grid = source.read(), raster_grid(source, PLACE)
+    data_type = "float32" if modality == "S1RTC" else "int16"
+    nodata = 0 if modality == "S2L2A" else None
+    with workspace.store.scratch() as folder:
+        path = folder / f"{modality}-{day}.tif"
+        writer = cog_writer(
+            path, count=len(names), data_type=data_type, grid=grid, nodata=nodata, names=names, labels=False
+        )
+        with writer as cog:
+            cog.write(pixels.astype(data_type) + (day if modality == "S2L2A" else 0))
+        image = workspace.store.put(path)
+    properties = {"platform": "sentinel-2a", "eo:cloud_cover": CLOUDS[day]} if modality == "S2L2A" else {}
+    return scene_item(
+        id=f"{modality.lower()}-{day:02d}",
+        collection_id=COLLECTIONS[modality],
+        footprint=grid.footprint(datetime(2024, 5, day, 10, tzinfo=UTC)),
+        grid=grid,
+        image=image,
+        bands=[BandRecord(name, data_type, nodata) for name in names],
+        properties=properties,
+    )
+
+
+Reply = tuple[int, dict[str, str], bytes]
+
+
+@dataclass
+class Door:
+    """An ASGI wrapper that counts requests by kind and lets a test answer some of them itself.
+
+    Attributes:
+        requests: `search` and `file` → how many came.
+        files: paths of file requests with their range.
+        answer: given kind and number of the request; None lets it pass.
+        change: what to do with the JSON of a search's answer.
+    """
+
+    app: FastAPI
+    requests: Counter[str] = field(default_factory=Counter)
+    files: list[tuple[str, str]] = field(default_factory=list)
+    answer: Callable[[str, int], Reply | None] = lambda kind, number: None
+    change: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        path = scope["path"]
+        kind = "file" if path.startswith("/files/") else "search" if path.endswith("/search") else "other"
+        with self.lock:
+            self.requests[kind] += 1
+            number = self.requests[kind]
+            if kind == "file":
+                self.files.append((path, dict(scope["headers"]).get(b"range", b"").decode()))
+        reply = self.answer(kind, number)
+        if reply is not None:
+            await _send(send, reply)
+        elif kind == "search" and self.change is not None:
+            await self._changed(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    async def _changed(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        parts: list[bytes] = []
+
+        async def keep(message: dict[str, Any]) -> None:
+            parts.append(message.get("body", b""))
+
+        headers = [pair for pair in scope["headers"] if pair[0] != b"accept-encoding"]
+        await self.app({**scope, "headers": headers}, receive, keep)
+        assert self.change is not None
+        body = json.dumps(self.change(json.loads(b"".join(parts)))).encode()
+        await _send(send, (200, {"content-type": "application/geo+json"}, body))
+
+
+async def _send(send: Any, reply: Reply) -> None:
+    status, headers, body = reply
+    raw = [(name.encode(), value.encode()) for name, value in {**headers, "content-length": str(len(body))}.items()]
+    await send({"type": "http.response.start", "status": status, "headers": raw})
+    await send({"type": "http.response.body", "body": body})
