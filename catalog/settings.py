@@ -259,6 +259,24 @@ class ImagerySettings(BaseSettings):
     max_gb: float = Field(default=50.0, gt=0, description="Estimated size of one request at most, GB.")
 
 
+class OnboardSettings(BaseSettings):
+    """Limits of onboarded datasets."""
+
+    model_config = SettingsConfigDict(env_prefix="TERRALAB_ONBOARD_", extra="ignore")
+
+    hosts: str = Field(
+        default="",
+        description="Hosts (with ',') whose archives the command line may look into and load, such as `data.example.org`;"
+        " with a port, it may also be a host of this machine without TLS: `127.0.0.1:8000`.",
+    )
+    max_files: int = Field(default=200_000, ge=1, description="Files of one dataset at most.")
+    max_unpacked_gb: float = Field(default=50.0, gt=0, description="Size of an archive's files together, GB.")
+    max_ratio: float = Field(
+        default=200.0, gt=1, description="How often larger than the archive its files may be, above half a GB."
+    )
+    max_text_mb: int = Field(default=200, ge=1, description="Largest GeoJSON or table of labels, MB.")
+
+
 class Settings:
     """All settings together, read from the environment once when made."""
 
@@ -276,6 +294,7 @@ class Settings:
         self.packs = PackSettings()
         self.tiler = TilerSettings()
         self.imagery = ImagerySettings()
+        self.onboard = OnboardSettings()
 
     @property
     def store_folder(self) -> Path:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
@@ -51,9 +50,9 @@ class Lab(Writing):
         return f"Lab({self.url!r})"
 
     @property
-    def work_folder(self) -> Path:
-        """Return the folder of this machine for what is fetched and can be fetched again."""
-        return self._settings.work_folder
+    def settings(self) -> Settings:
+        """Return the settings of this machine, which say among others where fetched chips are kept."""
+        return self._settings
 
     def close(self) -> None:
         """Close the connections."""
@@ -106,7 +105,8 @@ class Lab(Writing):
         asked = {"ids": ids, "bbox": bbox, "intersects": intersects, "datetime": datetime, "filter": filter}
         shaped = {"query": query, "sortby": sortby, "fields": fields, "limit": limit, "max_items": max_items}
         address = f"{self.url}/stac/search"
-        return Search(TextItemSearch(words, url=address, client=self.stac, collections=collections, **asked, **shaped))
+        found = TextItemSearch(words, url=address, client=self.stac, collections=collections, **asked, **shaped)
+        return Search(found, self._transport, self._settings)
 
     def item(self, name: str) -> pystac.Item:
         """Return an item by `collection/item`; `update` then knows what was seen.
@@ -216,7 +216,7 @@ class Lab(Writing):
         return {entry["name"]: _counted(entry) for entry in found}
 
     def dataset(self, name: str) -> Dataset:
-        """Return a dataset by its name: its versions, chips and files."""
+        """Return a dataset by its name, or `name@1.0.0`: its versions, chips and files."""
         return Dataset(self, self._transport, name)
 
     def validate(self, item: Document) -> list[Problem]:

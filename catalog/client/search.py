@@ -1,10 +1,14 @@
 """The result of a search: items as they come, how many there are, and all of them as a table."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pystac
 from pystac_client import ItemSearch
+
+from terralab.catalog.client.loading import FileSource, Loading
+from terralab.catalog.client.transport import Transport
+from terralab.catalog.settings import Settings
 
 if TYPE_CHECKING:
     import geopandas
@@ -12,15 +16,20 @@ if TYPE_CHECKING:
 _TIMES = ("datetime", "start_datetime", "end_datetime", "created", "updated", "lab:started", "lab:finished")
 
 
-class Search:
+class Search(Loading):
     """Items that match; nothing is asked before somebody wants to know, and pages are asked for as they are needed.
+
+    Where they are chips, they can be loaded as those of a dataset version can; values are then scaled by the train
+    chips among them, or by all where none has a split.
 
     Args:
         found: pystac-client's search.
+        transport: to the lab.
+        settings: of this machine.
     """
 
-    def __init__(self, found: ItemSearch) -> None:
-        self._found = found
+    def __init__(self, found: ItemSearch, transport: Transport, settings: Settings) -> None:
+        self._found, self._transport, self._settings = found, transport, settings
 
     def __iter__(self) -> Iterator[pystac.Item]:
         return self.items()
@@ -47,6 +56,12 @@ class Search:
         Times are timestamps in UTC. Geometries are longitude and latitude (EPSG:4326).
         """
         return geodataframe(self.documents())
+
+    def _chips(self, options: dict[str, Any]) -> Sequence[Mapping[str, Any]]:
+        return list(self.documents())
+
+    def _source(self) -> tuple[FileSource, Settings]:
+        return FileSource(self._transport, "the search"), self._settings
 
 
 def geodataframe(items: Iterator[dict[str, Any]]) -> "geopandas.GeoDataFrame":

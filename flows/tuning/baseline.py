@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 
-from terralab.datasets.loaders import ChipDataset
+from terralab.datasets.loading.chip_dataset import ChipDataset
 from terralab.extensions.raster import ClassDefinition
 from terralab.flows.tuning.measures import ConfusionMatrix
 

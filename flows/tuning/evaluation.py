@@ -8,7 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from terralab.datasets.loaders import ChipDataset, batches_in_order
+from terralab.datasets.loading.chip_dataset import ChipDataset
+from terralab.datasets.loading.epoch_batches import batches_in_order
 from terralab.datasets.raster_file import valid_pixels
 from terralab.extensions.raster import MASK_NODATA, ClassDefinition
 from terralab.flows.tuning.measures import ConfusionMatrix
@@ -51,7 +52,7 @@ def measure_network(
                 if position in shown:
                     seen = valid_pixels(image, chips.scaling.nodata).any(axis=0)
                     shown_values = np.where(seen, values[predicted], MASK_NODATA).astype(np.uint8)
-                    examples.append(Example(chips.chips[position].id, image, truth, shown_values))
+                    examples.append(Example(chips.ids[position], image, truth, shown_values))
     return Evaluation(matrix, examples)
 
 

@@ -12,7 +12,11 @@ import torch
 from torch import nn
 
 from terralab.catalog.workspace import Workspace
-from terralab.datasets.loaders import ChipDataset, Scaling, SegmentationDataModule
+from terralab.datasets.loaders import from_store
+from terralab.datasets.loading.chip_dataset import ChipDataset
+from terralab.datasets.loading.data_module import ChipDataModule
+from terralab.datasets.packs.contents import Contents
+from terralab.datasets.packs.pack_folder import PackFolder
 from terralab.extensions.item import Footprint, StoredFile, asset, derived_from
 from terralab.extensions.lab import DATASET_PROP
 from terralab.extensions.model import (
@@ -22,7 +26,6 @@ from terralab.extensions.model import (
     model_item,
     models_collection,
 )
-from terralab.extensions.raster import ClassDefinition
 from terralab.flows.progress import Progress
 from terralab.flows.recorded_run import Outcome, RecordedRun
 from terralab.flows.tuning import plots
@@ -89,13 +92,12 @@ class TuneJob:
     def _work(self) -> Path:
         return self.workspace.settings.work_folder / self.run.record.id
 
-    def _data(self) -> SegmentationDataModule:
-        version, recipe = self.version, self.recipe
-        scaling = Scaling(version.mean, version.stddev, version.nodata)
-        values = [entry.value for entry in version.classes]
-        return SegmentationDataModule(
-            version.manifest, self.workspace.store, scaling, values, recipe.batch_size, recipe.seed
-        )
+    def _data(self) -> ChipDataModule:
+        self.progress.step("pack")
+        contents = Contents.of_manifest(self.version.manifest)
+        packs = PackFolder.of_settings(self.workspace.settings)
+        pack = packs.open(contents, from_store(self.workspace.store), self.progress.advance)
+        return ChipDataModule(pack, contents, self.recipe.batch_size, self.recipe.seed)
 
     def _config(self) -> dict[str, Any]:
         version = self.version
@@ -103,11 +105,11 @@ class TuneJob:
             self.template, self.backbone, version.bands, version.classes, version.chip_size, self.recipe.to_json()
         )
 
-    def _train(self, data: SegmentationDataModule, config: dict[str, Any]) -> Trained:
+    def _train(self, data: ChipDataModule, config: dict[str, Any]) -> Trained:
         self.progress.step("train")
         seed_all(self.recipe.seed, 0)
         network = build_network(config, pretrained=self.recipe.weights == "pretrained")
-        weights = class_weights(data.train_chips, self.version.classes) if self.recipe.class_weights else None
+        weights = class_weights(data.train_chips) if self.recipe.class_weights else None
         return train(network, data, self.recipe, weights, self._work, self._show_epoch)
 
     def _show_epoch(self, epoch: int, record: dict[str, float]) -> None:
@@ -268,15 +270,12 @@ class TuneJob:
         self.progress.message(verdict(metrics, baseline))
 
 
-def class_weights(chips: ChipDataset, classes: list[ClassDefinition]) -> list[float]:
+def class_weights(chips: ChipDataset) -> list[float]:
     """Return each class's weight: the inverse square root of its share of labelled train pixels, 1 on average.
 
     A class without a pixel gets the weight of one with a single pixel.
     """
-    counts = np.zeros(256, np.int64)
-    for position in range(len(chips)):
-        counts += np.bincount(chips.raw(position)[1].ravel(), minlength=256)
-    known = np.maximum(counts[[entry.value for entry in classes]], 1)
+    known = np.maximum(chips.arrays.class_counts.sum(axis=0), 1)
     weights = np.sqrt(known.sum() / known)
     return [round(float(weight), 6) for weight in weights / weights.mean()]
 

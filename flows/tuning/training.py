@@ -3,7 +3,7 @@
 What makes a resumed training equal to one that was never stopped (on one machine with one number of threads):
 
 - the state is written at the end of an epoch only, aside and then renamed;
-- order and turns of chips are f(seed, epoch) (`terralab.datasets.loaders`);
+- order and turns of chips are f(seed, epoch) (`terralab.datasets.loading.epoch_batches`);
 - all global random generators, which dropout uses, are seeded anew at the start of every epoch.
 
 The private state lies in the run's work folder: `last.ckpt` (Lightning's, read with `weights_only=True`) and the best
@@ -34,7 +34,7 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassJaccardInd
 
 from terralab.catalog.errors import InvalidInput
 from terralab.catalog.store import disk_full_as_error
-from terralab.datasets.loaders import SegmentationDataModule
+from terralab.datasets.loading.data_module import ChipDataModule
 from terralab.extensions.raster import MASK_NODATA
 from terralab.flows.tuning.checkpoints import save_network
 from terralab.flows.tuning.recipe import LOSSES, TrainingRecipe
@@ -64,7 +64,7 @@ class Trained:
 
 def train(
     network: nn.Module,
-    data: SegmentationDataModule,
+    data: ChipDataModule,
     recipe: TrainingRecipe,
     class_weights: list[float] | None,
     folder: Path,

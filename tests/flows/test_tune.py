@@ -96,7 +96,10 @@ import json, os, signal, sys
 from pathlib import Path
 
 from terralab.catalog.folder_store import FolderStore
-from terralab.datasets.loaders import Scaling, SegmentationDataModule
+from terralab.datasets.loaders import from_store
+from terralab.datasets.loading.data_module import ChipDataModule
+from terralab.datasets.packs.contents import Contents
+from terralab.datasets.packs.pack_folder import PackFolder
 from terralab.extensions.raster import ClassDefinition
 from terralab.flows.tuning.backbones import find_backbone
 from terralab.flows.tuning.checkpoints import save_network
@@ -108,11 +111,12 @@ from terralab.flows.tuning.training import seed_all, train
 manifest, store, root = json.loads(Path(sys.argv[1]).read_text()), FolderStore(Path(sys.argv[2])), Path(sys.argv[3])
 recipe = TrainingRecipe(2, 5, 3, 1e-3, 0.01, "ce_dice", False, False, None, "none", 7)
 classes = [ClassDefinition.of_stac(entry) for entry in manifest["classes"]]
-scaling = Scaling([800, 2000, 1500], [100, 900, 800], 0)
+contents = Contents.of_manifest(manifest)
+packs = PackFolder(root / "packs", 1 << 30)
 
 
 def work(folder, kill_after):
-    data = SegmentationDataModule(manifest, store, scaling, [0, 1], 3, 7)
+    data = ChipDataModule(packs.open(contents, from_store(store)), contents, 3, 7)
     backbone = find_backbone("timm_resnet18")
     config = model_config(find_template("Segmentation"), backbone, ["B03", "B08", "B11"], classes, 32, {})
     seed_all(7, 0)

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from terralab.catalog import Lab
-from terralab.catalog.errors import AssetCorrupt, InvalidInput, UnknownName
+from terralab.catalog.errors import AssetCorrupt, InvalidInput, TooFewChips, UnknownName
 from terralab.catalog.workspace import Workspace
 
 
@@ -56,11 +56,38 @@ def test_bytes_that_are_damaged_in_the_lab_are_no_data(lab: Lab, filled: Workspa
     assert not [path for path in (tmp_path / "flood").rglob("*") if path.is_file()]
 
 
+def test_a_name_may_carry_its_version(lab: Lab) -> None:
+    dataset = lab.dataset("flood@v1.9.0")
+    assert (dataset.name, dataset.version().id) == ("flood", "flood-v1-9-0")
+    assert dataset.version("1.0.0").id == "flood-v1-0-0"
+
+
 @pytest.mark.torch
 def test_a_split_becomes_a_torch_dataset(lab: Lab, tmp_path: Path) -> None:
-    chips = lab.dataset("flood").to_torch("train", tmp_path / "flood")
+    chips = lab.dataset("flood@1.10.0").to_torch("train", tmp_path / "flood")
     batch = chips[[0, 1]]
     assert tuple(batch["image"].shape) == (2, 4, 64, 64)
     assert tuple(batch["mask"].shape) == (2, 64, 64)
     assert set(batch["mask"].unique().tolist()) <= {0, 1, 255}
     assert batch["image"].mean().abs() < 10
+    assert len(list((tmp_path / "flood").rglob("*.tif"))) == 4
+
+
+@pytest.mark.torch
+def test_all_frameworks_get_the_same_chips(lab: Lab) -> None:
+    module = lab.dataset("flood").to_lightning(batch_size=2, augment=False)
+    (batch,) = list(module.val_dataloader())
+    expected = lab.dataset("flood").to_torch("validate")[[0]]
+    assert (batch["image"] == expected["image"]).all()
+    found = lab.dataset("flood").to_sklearn("validate", pixels=None)
+    assert len(found.y) == (expected["mask"] != 255).sum()
+
+
+@pytest.mark.torch
+def test_chips_of_a_search_are_loaded(lab: Lab) -> None:
+    chips = lab.search(["flood-v1"], filter="\"ml-aoi:split\" <> 'train'").to_torch()
+    assert chips.ids == ["chip-0002", "chip-0003"]
+    whole = lab.dataset("flood").to_torch("test")
+    assert (lab.search(["flood-v1"]).to_torch("test")[[0]]["image"] == whole[[0]]["image"]).all()
+    with pytest.raises(TooFewChips, match="no chip matches"):
+        lab.search(["flood-v1"], filter="\"ml-aoi:split\" = 'none'").to_torch()

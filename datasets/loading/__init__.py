@@ -1,0 +1,1 @@
+"""Chips as frameworks take them: PyTorch, Lightning, TensorFlow, scikit-learn."""
