@@ -15,6 +15,7 @@ from terralab.extensions.lab import (
     DVC_REV_PROP,
     DVC_TREE_PROP,
     KIND_PROP,
+    LEAKS_PROP,
     METRICS_PROP,
     QUALITY_PROP,
     SCHEMA_URI,
@@ -62,7 +63,7 @@ def dataset_item(
         dvc_file: the `.dvc` file.
         class_counts: labelled pixels by class name over all chips.
         split_counts: chips by split.
-        split_report: minimum distances and touching pairs between the splits.
+        split_report: minimum distances and touching pairs between the splits; its `leaks` becomes `lab:leaks`.
         sources: `derived_from` links to the scenes and labels of the chips.
         quality: the version's quality level, where it was computed.
         links: further links, such as `predecessor-version`.
@@ -78,6 +79,7 @@ def dataset_item(
         CLASS_COUNTS_PROP: class_counts,
         METRICS_PROP: {f"{name}_chips": count for name, count in split_counts.items()},
         SPLIT_REPORT_PROP: split_report,
+        **({LEAKS_PROP: bool(split_report["leaks"])} if "leaks" in split_report else {}),
         **known({QUALITY_PROP: quality.to_stac() if quality else None}),
     }
     frame.assets = {

@@ -45,6 +45,7 @@ LABELS_PROP = PREFIX + "labels"
 MODALITY_FIELD = PREFIX + "modality"
 TIMES_FIELD = PREFIX + "times"
 SPLIT_REPORT_PROP = PREFIX + "split_report"
+LEAKS_PROP = PREFIX + "leaks"
 FOLD_PROP = PREFIX + "fold"
 QA_PROP = PREFIX + "qa"
 QUALITY_PROP = PREFIX + "quality"
@@ -171,6 +172,7 @@ class LabExtension(PropertiesExtension, ExtensionManagementMixin[pystac.Item | p
     split_report = LabField(
         SPLIT_REPORT_PROP, as_it_is(dict[str, Any]), "Distances and touching pairs between the splits."
     )
+    leaks = LabField(LEAKS_PROP, bool, "Whether chips of different splits share ground or pixels.")
     class_counts = LabField(CLASS_COUNTS_PROP, as_it_is(dict[str, int]), "Pixels by class name.")
     task = LabField(TASK_PROP, str, "What the dataset teaches, such as `regression`; `segmentation` where absent.")
     labels = LabField(LABELS_PROP, as_it_is(list[str]), "Classes of the chip as a whole.")

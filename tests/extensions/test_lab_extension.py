@@ -30,7 +30,7 @@ VALUES: dict[str, Any] = {
     "params": {"lr": 0.1}, "metrics": {"test_miou": 0.5}, "baseline": {"test_miou": 0.4}, "seed": 1,
     "git_sha": "a" * 40, "flow_run": "x", "error": {"code": "no_crs", "message": "no CRS"}, "dataset": "flood",
     "dataset_version": "1.0.0", "dvc_rev": "a" * 40, "dvc_tree": "a" * 32 + ".dir", "split_group": "b-1", "fold": 2,
-    "split_report": {"touching_pairs": 0}, "class_counts": {"water": 3}, "valid_share": 0.5,
+    "split_report": {"touching_pairs": 0}, "leaks": True, "class_counts": {"water": 3}, "valid_share": 0.5,
     "task": "multilabel", "labels": ["water"],
     "qa": {"cloud_share": 0.1, "duplicate": False}, "quality": Quality(QualityLevel.Q2, WHEN),
     "aliases": ["production"], "owner": "ana", "visibility": Visibility.PROJECT, "project": "flood",
@@ -130,7 +130,7 @@ def test_pystac_finds_the_extension_by_its_entry_point() -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("lab:fold", -1), ("lab:fold", 1.5), ("lab:qa", {"cloud.share": 1}), ("lab:qa", {"nested": {}}),
+        ("lab:leaks", "no"), ("lab:fold", -1), ("lab:fold", 1.5), ("lab:qa", {"cloud.share": 1}), ("lab:qa", {"nested": {}}),
         ("lab:quality", {"level": "Q9"}), ("lab:quality", {"computed": "2024-01-01T00:00:00Z"}), ("lab:owner", ""),
         ("lab:visibility", "secret"), ("lab:project", 5), ("lab:git_sha", "main"), ("lab:aliases", ["Prod!"]),
     ],
