@@ -31,7 +31,10 @@ _COLUMNS = {"item": "collection", "month": "datetime", "tile": "geometry"}
 _VALUES = {
     "cloud_cover": "lab.tenth_of(cloud_cover)",
     "month": "to_char(datetime AT TIME ZONE 'UTC', '{period}')",
-    "tile": "lab.tile_of(box, {zoom:d})",
+    # Column and row of the web map tile in one number, which is grouped faster than its name.
+    "tile": "(least((1 << {zoom:d}) - 1, floor((middle_x + 180) / 360 * (1 << {zoom:d})))::bigint << {zoom:d})"
+    " + least((1 << {zoom:d}) - 1, greatest(0, floor((1 - asinh(tan(radians("
+    "least(89.9, greatest(-89.9, middle_y))))) / pi()) / 2 * (1 << {zoom:d}))))::bigint",
 }
 _VERSIONS = "SELECT id, version FROM lab.collections WHERE $1::text[] IS NULL OR id = ANY($1) ORDER BY id"
 _STALE = "SELECT EXISTS (SELECT FROM lab.stale WHERE $1::text[] IS NULL OR collection = ANY($1))"
@@ -49,8 +52,10 @@ _ENDS_OF_EACH = """
 _SCAN = """
     SELECT {place}, {value}, count(*), {ends} FROM ({valued}) AS valued GROUP BY GROUPING SETS ({sets})"""
 _VALUED = "SELECT {columns} FROM {source}"
-# OFFSET 0 keeps the box from being computed once for every corner of it.
-_BOXED = "(SELECT {columns}, lab.box_of(geometry) AS box FROM {source} OFFSET 0) AS boxed"
+# OFFSET 0 keeps the box from being computed once for every corner of it, and the middle once for every use.
+_BOXED = """(
+    SELECT {columns}, (ST_XMin(box) + ST_XMax(box)) / 2 AS middle_x, (ST_YMin(box) + ST_YMax(box)) / 2 AS middle_y
+    FROM (SELECT {columns}, lab.box_of(geometry) AS box FROM {source} OFFSET 0) AS boxed OFFSET 0) AS placed"""
 _CLASSES = """
     SELECT f.key, count(*), sum(f.value::float8)
     FROM (SELECT class_counts FROM {source} AND jsonb_typeof(class_counts) = 'object' OFFSET 0) AS c,
@@ -156,7 +161,8 @@ async def scan(connection: asyncpg.Connection, shape: Shape, source: str, values
         if place is None:
             counted.total, counted.first, counted.last = items, first, last
         elif value is not None:
-            counted.counts[plain[place]].append(Bucket(value, items))
+            name = _tile(int(value), shape.zoom) if plain[place] == "tile" else value
+            counted.counts[plain[place]].append(Bucket(name, items))
     if CLASS in shape.facets:
         rows = await connection.fetch(_CLASSES.format(source=source), *values)
         counted.counts[CLASS] = [Bucket(*row) for row in rows]
@@ -192,11 +198,15 @@ def _scan_statement(shape: Shape, facets: Sequence[str], source: str) -> str:
     cases = " ".join(f"WHEN grouping({name}) = 0 THEN {place}" for place, name in enumerate(names))
     return _SCAN.format(
         place=f"CASE {cases} END" if names else "NULL::int",
-        value=f"coalesce({', '.join(names)})" if names else "NULL::text",
+        value=f"coalesce({', '.join(f'{name}::text' for name in names)})" if names else "NULL::text",
         ends="min(datetime), max(datetime)" if shape.ends else "NULL::timestamptz, NULL::timestamptz",
         valued=_VALUED.format(columns=", ".join([*columns, "datetime"]), source=source),
         sets=", ".join(["()", *names]),
     )
+
+
+def _tile(key: int, zoom: int) -> str:
+    return f"{zoom}/{key >> zoom}/{key & ((1 << zoom) - 1)}"
 
 
 def _whole_search(

@@ -25,14 +25,6 @@ CREATE OR REPLACE FUNCTION lab.box_of(place geometry) RETURNS box2d AS $$
                 THEN Box2D(ST_GeometryN(place, 1)) ELSE Box2D(place) END
 $$ LANGUAGE sql IMMUTABLE PARALLEL SAFE;
 
--- The web map tile `zoom/x/y` in which the middle of a box lies.
-CREATE OR REPLACE FUNCTION lab.tile_of(box box2d, zoom integer) RETURNS text AS $$
-    SELECT zoom || '/'
-        || least((1 << zoom) - 1, floor(((ST_XMin(box) + ST_XMax(box)) / 2 + 180) / 360 * (1 << zoom))::integer) || '/'
-        || least((1 << zoom) - 1, greatest(0, floor((1 - asinh(tan(radians(
-            least(89.9, greatest(-89.9, (ST_YMin(box) + ST_YMax(box)) / 2))))) / pi()) / 2 * (1 << zoom))::integer))
-$$ LANGUAGE sql IMMUTABLE PARALLEL SAFE;
-
 -- The range of ten percent that a cloud cover lies in, `0` … `90`; 100 belongs to the last.
 CREATE OR REPLACE FUNCTION lab.tenth_of(percent double precision) RETURNS text AS $$
     SELECT CASE WHEN percent IS NOT NULL THEN (least(9, greatest(0, floor(percent / 10))) * 10)::integer::text END
