@@ -2,10 +2,12 @@
 
 pgstac puts the two together again by its `merge_jsonb`: what only the collection has is added, objects are merged
 member by member and lists of one length entry by entry. Its loader's own function breaks off where an item has an
-object and its collection something else, and loses empty lists; this one gives back every item.
+object and its collection something else, and loses empty lists; this one gives back every item. Its function that puts
+items together in Python breaks off there, too; `rehydrated` does what `merge_jsonb` does.
 """
 
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any
 
 DROP = "𒍟※"
@@ -90,3 +92,28 @@ def dehydrated(base: Mapping[str, Any], item: Mapping[str, Any]) -> dict[str, An
         item: the whole item.
     """
     return BaseItem(base).dehydrated(item)
+
+
+def rehydrated(base: Mapping[str, Any], left: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the whole item of which `left` is what `dehydrated` left.
+
+    Args:
+        base: pgstac's base item of the collection.
+        left: what is stored of an item, or of an object in one.
+    """
+    whole = {}
+    for name, value in left.items():
+        if value != DROP:
+            whole[name] = _merged(base[name], value) if name in base else value
+    for name, value in base.items():
+        if name not in left and value is not None:
+            whole[name] = deepcopy(value)
+    return whole
+
+
+def _merged(base: Any, value: Any) -> Any:
+    if isinstance(base, dict) and isinstance(value, dict):
+        return rehydrated(base, value)
+    if isinstance(base, list) and isinstance(value, list) and len(base) == len(value):
+        return [_merged(*parts) for parts in zip(base, value, strict=True)]
+    return value

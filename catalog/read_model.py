@@ -14,9 +14,8 @@ from typing import Any
 
 import orjson
 import shapely
-from pypgstac.hydration import hydrate
 
-from terralab.catalog.dehydration import BaseItem
+from terralab.catalog.dehydration import BaseItem, rehydrated
 from terralab.catalog.rendering import holds_mark, joined, rendered
 from terralab.catalog.store import HREF_SCHEME, parse_href
 from terralab.extensions.dataset import MEMBERS_REL
@@ -156,8 +155,7 @@ def hydrated(
         content: what the row holds.
         base_item: what the row leaves out; its nulls mean nothing.
     """
-    common = {key: value for key, value in base_item.items() if value is not None}
-    whole: dict[str, Any] = hydrate(common, {**content, "id": item, "collection": collection, "geometry": geometry})
+    whole = rehydrated(base_item, {**content, "id": item, "collection": collection, "geometry": geometry})
     whole.pop("pgstac:base_item", None)
     return whole
 

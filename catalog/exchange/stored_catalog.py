@@ -1,7 +1,7 @@
 """The catalog as it is stored, read in one snapshot beside writers, collection by collection.
 
-pgstac keeps geometries as PostGIS and numbers as PostgreSQL has them, so that 2.0 becomes 2. Such an item has another
-entity tag than the one that was written; the read model's JSON says how it was.
+pgstac keeps geometries as PostGIS and numbers as PostgreSQL has them, so that 2.0 becomes 2, and drops some nulls. Such
+an item has another entity tag than the one that was written; the read model's JSON says how it was.
 """
 
 from collections.abc import Iterator, Sequence
@@ -101,17 +101,16 @@ class StoredCatalog:
         return [{"id": row[0], "content": row[1], "parents": list(row[2]), "collections": list(row[3])} for row in rows]
 
     def _items_of(self, collection: str, rows: Sequence[tuple[Any, ...]]) -> list[dict[str, Any]]:
-        items, differing = {}, []
+        items, differing = {}, {}
         for item, geometry, text, etag in rows:
             content = orjson.loads(text)
             base = self._base(collection, content.get("pgstac:base_item"))
             items[item] = hydrated(collection, item, orjson.loads(geometry), content, base)
             if etag is not None and etag_of(items[item]) != etag:
-                differing.append(item)
+                differing[item] = etag
         if differing:
-            for item, body in self._connection.execute(_BODIES, (collection, differing)):
-                written = orjson.loads(bytes(body).replace(BASE, b""))
-                items[item] = {**_with_numbers(items[item], written), "geometry": written["geometry"]}
+            for item, body in self._connection.execute(_BODIES, (collection, list(differing))):
+                items[item] = _as_written(items[item], orjson.loads(bytes(body).replace(BASE, b"")), differing[item])
         return list(items.values())
 
     def _base(self, collection: str, number: int | None) -> dict[str, Any]:
@@ -130,12 +129,26 @@ def read_catalog(catalog: Catalog) -> Iterator[StoredCatalog]:
         yield StoredCatalog(connection)
 
 
-def _with_numbers(stored: Any, written: Any) -> Any:
-    """Return a stored value with the numbers of the written one, where they are equal: 2.0 is not the JSON 2."""
-    if isinstance(stored, dict) and isinstance(written, dict):
-        return {name: _with_numbers(part, written[name]) if name in written else part for name, part in stored.items()}
-    if isinstance(stored, list) and isinstance(written, list) and len(stored) == len(written):
-        return [_with_numbers(*parts) for parts in zip(stored, written, strict=True)]
+def _as_written(item: dict[str, Any], served: dict[str, Any], etag: str) -> dict[str, Any]:
+    """Return an item with the numbers, the nulls and the geometry that it is served with, as its entity tag says."""
+    for with_nulls in (False, True):  # serving adds some
+        found = {**_with_details(item, served, with_nulls), "geometry": served["geometry"]}
+        if etag_of(found) == etag:
+            return found
+    return item
+
+
+def _with_details(stored: Any, served: Any, with_nulls: bool) -> Any:
+    """Return a stored value with the numbers of the served one, where they are equal: 2.0 is not the JSON 2."""
+    if isinstance(stored, dict) and isinstance(served, dict):
+        found = {
+            name: _with_details(part, served[name], with_nulls) if name in served else part
+            for name, part in stored.items()
+        }
+        lacking = [name for name, part in served.items() if with_nulls and part is None and name not in stored]
+        return {**found, **dict.fromkeys(lacking)}
+    if isinstance(stored, list) and isinstance(served, list) and len(stored) == len(served):
+        return [_with_details(*parts, with_nulls) for parts in zip(stored, served, strict=True)]
     numbers = (int, float)
-    same = type(stored) in numbers and type(written) in numbers and stored == written
-    return written if same else stored
+    same = type(stored) in numbers and type(served) in numbers and float(stored) == float(served)
+    return served if same else stored

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from terralab.catalog.dehydration import dehydrated
+from terralab.catalog.dehydration import dehydrated, rehydrated
 from terralab.catalog.read_model import canonical
 
 MERGE = "SELECT pgstac.merge_jsonb(%s::jsonb, %s::jsonb)"
@@ -47,6 +47,7 @@ def merged(connection: psycopg.Connection[Any], left: Any, base: Any) -> Any:
 def test_pgstac_gives_every_item_back(connection: psycopg.Connection[Any], base: Any, item: Any) -> None:
     found = merged(connection, dehydrated(base, item), base)
     assert canonical(found) == canonical(item)
+    assert canonical(rehydrated(base, dehydrated(base, item))) == canonical(item)
 
 
 @pytest.mark.parametrize(
@@ -63,6 +64,7 @@ def test_pgstac_gives_every_item_back(connection: psycopg.Connection[Any], base:
 )
 def test_cases_that_the_loader_of_pgstac_gets_wrong(connection: psycopg.Connection[Any], base: Any, item: Any) -> None:
     assert orjson.dumps(merged(connection, dehydrated(base, item), base)) == orjson.dumps(item)
+    assert orjson.dumps(rehydrated(base, dehydrated(base, item))) == orjson.dumps(item)
 
 
 def test_what_the_collection_says_is_left_out() -> None:
