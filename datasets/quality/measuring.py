@@ -24,7 +24,7 @@ from terralab.datasets.quality.measures import ChipMeasures, measure_chip
 
 _BATCH = 16
 _AHEAD = 4
-_FEW = 64
+_FEW = 200
 _MOST = 16
 _PR_SET_PDEATHSIG = 1
 _store: Store | None = None
