@@ -60,6 +60,7 @@ class ChipArrays:
         self._gaps = {f.key: self._chips_with_gaps(f) for f in self.features}
         self._channel = np.full(MASK_NODATA + 1, MASK_NODATA, np.int64)
         self._channel[[entry.value for entry in contents.classes]] = np.arange(len(contents.classes))
+        self._plain = self._chips_with_channels()
         if not self.chips:
             raise TooFewChips(f"no chip of {contents.name} has a labelled pixel")
 
@@ -93,7 +94,8 @@ class ChipArrays:
         masks = np.empty((len(positions), *self.size), np.int64)
         for row, position in enumerate(positions):
             mask = self.pack.array(MASK_ASSET, self._places[position])[0]
-            masks[row] = self._channel[turned(mask, int(turns[row]) if turns is not None else 0)]
+            mask = turned(mask, int(turns[row]) if turns is not None else 0)
+            masks[row] = mask if self._plain[position] else self._channel[mask]
         return masks
 
     def values(self, positions: Sequence[int], turns: Turns | None = None) -> Floats:
@@ -158,6 +160,12 @@ class ChipArrays:
             chip = contents.chips[int(np.flatnonzero(counts.sum(axis=1) != 1)[0])]
             raise InvalidInput(f"{contents.name}: the chip {chip.id} has the labels {list(chip.labels)}, not one class")
         return counts
+
+    def _chips_with_channels(self) -> NDArray[np.bool_]:
+        """Return whose masks hold the channels already: no value stands for another channel or for no label."""
+        kept = {str(value) for value in range(MASK_NODATA + 1) if self._channel[value] == value}
+        packed = self.pack.index.chips
+        return np.array([packed[place].counts.keys() <= kept for place in self._places], bool)
 
     def _chips_with_gaps(self, feature: Feature) -> NDArray[np.bool_]:
         packed = self.pack.index.chips

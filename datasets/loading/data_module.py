@@ -3,12 +3,11 @@
 from typing import Any, Literal
 
 import lightning
-import torch
-from torch.utils.data import DataLoader
 
 from terralab.catalog.errors import InvalidInput, TooFewChips
 from terralab.datasets.loading.chip_arrays import NO_TARGET, Bands, ChipArrays
 from terralab.datasets.loading.chip_dataset import ChipDataset
+from terralab.datasets.loading.chip_loader import ChipLoader
 from terralab.datasets.loading.epoch_batches import EpochBatches, batches_in_order, class_shares
 from terralab.datasets.packs.contents import Contents
 from terralab.datasets.packs.pack import Pack
@@ -34,7 +33,7 @@ class ChipDataModule(lightning.LightningDataModule):
         augment: whether train chips are flipped and turned.
         sampling: `even`: every train chip once in an epoch; `classes`: drawn with repetition, so that every class
             is seen alike often.
-        workers: processes that read ahead of the training; 0 to read in its own.
+        workers: threads that read ahead of the training; 0 to read in its own.
         bands: names of the bands to give; see `ChipArrays`.
 
     Attributes:
@@ -70,38 +69,29 @@ class ChipDataModule(lightning.LightningDataModule):
         self._named = ChipDataset(self.test_chips.arrays, names=True)
         self.ignore_index = NO_TARGET if contents.task is Task.REGRESSION else MASK_NODATA
 
-    def train_dataloader(self) -> DataLoader[dict[str, Any]]:
+    def train_dataloader(self) -> ChipLoader:
         """Return the shuffled, turned train split."""
         counts = self.train_chips.arrays.class_counts
         shares = class_shares(counts) if self._sampling == "classes" else None
         return self._loader(self.train_chips, EpochBatches(len(self.train_chips), self._batch_size, self._seed, shares))
 
-    def val_dataloader(self) -> DataLoader[dict[str, Any]]:
+    def val_dataloader(self) -> ChipLoader:
         """Return the validation split in the order of ids."""
         return self._in_order(self.validation_chips)
 
-    def test_dataloader(self) -> DataLoader[dict[str, Any]]:
+    def test_dataloader(self) -> ChipLoader:
         """Return the test split in the order of ids."""
         return self._in_order(self.test_chips)
 
-    def predict_dataloader(self) -> DataLoader[dict[str, Any]]:
+    def predict_dataloader(self) -> ChipLoader:
         """Return the test split in the order of ids, with the ids as `filename`."""
         return self._in_order(self._named)
 
-    def _in_order(self, chips: ChipDataset) -> DataLoader[dict[str, Any]]:
+    def _in_order(self, chips: ChipDataset) -> ChipLoader:
         return self._loader(chips, batches_in_order(len(chips), self._batch_size))
 
-    def _loader(self, chips: ChipDataset, batches: Any) -> DataLoader[dict[str, Any]]:
-        # The private generator keeps the loader from drawing its base seed from the global one at every epoch.
-        return DataLoader(
-            chips,
-            sampler=batches,
-            batch_size=None,
-            num_workers=self._workers,
-            persistent_workers=self._workers > 0,
-            pin_memory=torch.cuda.is_available(),
-            generator=torch.Generator().manual_seed(0),
-        )
+    def _loader(self, chips: ChipDataset, batches: Any) -> ChipLoader:
+        return ChipLoader(chips, batches, self._workers)
 
 
 _LEAST = (SMALLEST_TRAIN_SPLIT, 1, 1)

@@ -94,8 +94,7 @@ class Contents:
         """
         files = {str(entry["relpath"]): entry for entry in manifest["files"]}
         name = f"{manifest['dataset']} {manifest['version']}"
-        plain = {"key": IMAGE_ASSET, "bands": manifest["bands"], "nodata": manifest.get("nodata")}
-        features = tuple(_feature(name, entry) for entry in manifest.get("modalities") or [plain])
+        features = tuple(_feature(name, entry) for entry in _modalities(manifest))
         chips = sorted((_chip(entry, files) for entry in manifest["chips"]), key=lambda chip: chip.id)
         classes = sorted(classes_of_stac(manifest.get("classes") or []), key=lambda entry: entry.value)
         return cls(name, Task(manifest.get("task") or Task.SEGMENTATION), features, tuple(classes), tuple(chips))
@@ -181,6 +180,11 @@ def _chip(entry: Mapping[str, Any], files: Mapping[str, Mapping[str, Any]]) -> C
         {key: files[path] for key, path in paths.items()},
         tuple(str(label) for label in entry.get("labels") or ()),
     )
+
+
+def _modalities(manifest: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    found: Sequence[Mapping[str, Any]] | None = manifest.get("modalities")
+    return found or [{"key": IMAGE_ASSET, "bands": manifest["bands"], "nodata": manifest.get("nodata")}]
 
 
 def _feature(name: str, entry: Mapping[str, Any]) -> Feature:

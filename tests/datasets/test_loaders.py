@@ -185,7 +185,7 @@ def test_a_split_is_read_from_the_store_and_packed_once(workspace: Workspace) ->
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_worker_processes_give_the_same_batches(files: Files, tmp_path: Path, workers: int) -> None:
+def test_threads_give_the_same_batches(files: Files, tmp_path: Path, workers: int) -> None:
     files.segmentation(*ponds(11, 16), splits=split_names(9, 1, 1))
     pack, contents = loaded(files, tmp_path)
     plain = ChipDataModule(pack, contents, 4, 5)
