@@ -19,18 +19,17 @@ from prefect.artifacts import (
 from prefect.client.schemas.objects import State
 from prefect.logging import get_run_logger
 from prefect.states import Completed, Failed
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel
 
-from terralab.catalog.errors import InvalidInput, LabError
+from terralab.catalog.errors import LabError
 from terralab.catalog.store import parse_href
 from terralab.catalog.workspace import Workspace
+from terralab.flows.checked_request import checked_request as checked_request
 from terralab.flows.progress import Progress
 from terralab.flows.recorded_run import Outcome
 
 RESULT_ARTIFACT = "result"
 _MESSAGE_LENGTH = 300
-_SHOWN_VALUE = 100
 Request = TypeVar("Request", bound=BaseModel)
 
 
@@ -62,27 +61,6 @@ def in_lab(
     create_markdown_artifact(_result_page(workspace, result), key=RESULT_ARTIFACT, description=json.dumps(result))
     done = f"made {', '.join(made)}"[:_MESSAGE_LENGTH] if made else "done"
     return Completed(message="reused an earlier run" if outcome.reused else done)
-
-
-def checked_request(request_type: type[Request], **values: Any) -> Request:
-    """Return the request that `values` make.
-
-    Raises:
-        InvalidInput: a value breaks a rule of the request; the message names each field.
-    """
-    try:
-        return request_type(**values)
-    except ValidationError as error:
-        raise InvalidInput("; ".join(_said(entry) for entry in error.errors())) from error
-
-
-def _said(entry: ErrorDetails) -> str:
-    """Return one of pydantic's errors as field, rule and the value that breaks it."""
-    if entry["type"] == "value_error":  # our own validators say all in their message
-        text = entry["msg"].removeprefix("Value error, ")
-    else:
-        text = f"{entry['msg']}, got {str(entry['input'])[:_SHOWN_VALUE]!r}"
-    return ": ".join([*([".".join(str(part) for part in entry["loc"])] if entry["loc"] else []), text])
 
 
 class PrefectProgress:

@@ -5,13 +5,12 @@ from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from pydantic import Field
 
 from terralab.catalog.errors import LabError
 from terralab.catalog.workspace import Workspace
 from terralab.datasets.cog import raster_software
 from terralab.datasets.imagery.found import WantedScene
-from terralab.datasets.imagery.request import ImageryRequest
+from terralab.datasets.imagery.request import IngestRequest
 from terralab.datasets.imagery.selection import Selection
 from terralab.extensions.ids import derived_id
 from terralab.extensions.item import Footprint
@@ -26,13 +25,6 @@ from terralab.flows.progress import Progress, tracked
 from terralab.flows.recorded_run import Outcome, RecordedRun, finished_run, recorded_run
 
 _SHOWN_FAILURES = 3
-
-
-class IngestRequest(ImageryRequest):
-    """Which imagery to fetch, and under which name."""
-
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,59}$", description="Name of the area: a-z, 0-9, '_' and '-'.")
-    allow_partial: bool = Field(default=False, description="Whether to go on without scenes that cannot be had.")
 
 
 @flow(name="ingest", description="Fetch imagery of a provider and catalogue it as scenes.")

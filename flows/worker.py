@@ -40,6 +40,7 @@ LIGHT_MODULES = (
     "prefect.flow_engine",
     "rasterio",
     "terralab.flows.in_lab",
+    "terralab.flows.ingest",
     "terralab.flows.onboard",
     "terralab.flows.split",
     "terralab.flows.version",

@@ -81,3 +81,10 @@ class ImageryRequest(BaseModel):
     def chosen_bands(self, modality: str) -> tuple[str, ...]:
         """Return the bands of a modality to get."""
         return imagery_table().modality(modality).chosen(self.bands.get(modality))
+
+
+class IngestRequest(ImageryRequest):
+    """Which imagery to fetch, and under which name."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,59}$", description="Name of the area: a-z, 0-9, '_' and '-'.")
+    allow_partial: bool = Field(default=False, description="Whether to go on without scenes that cannot be had.")

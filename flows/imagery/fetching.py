@@ -1,8 +1,7 @@
 """Fetching: the files of all wanted scenes, a few at a time, each once; then the bands of a scene on one grid."""
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,32 +86,22 @@ class SceneReader:
         Raises:
             LabError: a file cannot be had, unless `keep_going`.
         """
-        tasks = [(scene, bands) for scene in wanted for bands in by_file(scene)]
-        done, counting, failures = 0, threading.Lock(), {}
-        stopped = threading.Event()
-
-        def one(scene: WantedScene, bands: list[BandSource]) -> None:
-            nonlocal done
-            if stopped.is_set():
-                return
-            self._fetch_file(scene, bands)
-            with counting:
-                done += 1
-                advance(done, len(tasks))
-
-        with ThreadPoolExecutor(self._settings.parallel) as pool:
-            futures: dict[Future[None], WantedScene] = {pool.submit(one, *task): task[0] for task in tasks}
-            try:
-                wait(futures, return_when="ALL_COMPLETED" if keep_going else FIRST_EXCEPTION)
-            finally:
-                if not keep_going:
-                    stopped.set()  # what is under way is finished and kept; nothing else is begun
-        for future, scene in futures.items():
-            error = future.exception()
-            if isinstance(error, LabError) and keep_going:
-                failures[scene] = error
-            elif error is not None:
-                raise error
+        failures: dict[WantedScene, LabError] = {}
+        pool = ThreadPoolExecutor(self._settings.parallel)
+        try:
+            futures = {
+                pool.submit(self._fetch_file, scene, bands): scene for scene in wanted for bands in by_file(scene)
+            }
+            for done, future in enumerate(as_completed(futures), start=1):
+                error = future.exception()
+                if isinstance(error, LabError) and keep_going:
+                    failures[futures[future]] = error
+                elif error is not None:
+                    raise error
+                advance(done, len(futures))
+        finally:
+            # What is under way is finished and kept; nothing else is begun.
+            pool.shutdown(cancel_futures=True)
         return failures
 
     def read(self, wanted: WantedScene) -> ScenePixels | None:

@@ -18,7 +18,7 @@ from terralab.flows.warm_process import die_with_parent
 _LATITUDES, _LONGITUDES = ("y", "latitude", "lat"), ("x", "longitude", "lon")
 _EVEN = 1e-3  # of a pixel
 _CORNERS = "sentinel_aws"  # stackstac names pixels by their upper left corners, all others by their centres
-_WHOLE_CLOUDS = {"sentinelhub": 101}
+_WHOLE_CLOUDS = {"sentinelhub": 101, "stac": 100}
 _NO_CLOUD_LIMIT = 0
 _DEM_METRES = 30
 

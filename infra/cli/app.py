@@ -4,7 +4,20 @@ from collections.abc import Callable
 
 import typer
 
-from terralab.infra.cli import backup, catalog, choices, datasets, demo, keys, lab, lineage, models, predict, store
+from terralab.infra.cli import (
+    backup,
+    catalog,
+    choices,
+    datasets,
+    demo,
+    imagery,
+    keys,
+    lab,
+    lineage,
+    models,
+    predict,
+    store,
+)
 
 app = typer.Typer(
     name="terralab",
@@ -24,6 +37,7 @@ for panel, commands in _COMMANDS.items():
         app.command(rich_help_panel=panel)(command)
 app.add_typer(catalog.app, name="catalog", rich_help_panel="Work")
 app.add_typer(datasets.app, name="datasets", rich_help_panel="Work")
+app.add_typer(imagery.app, name="imagery", rich_help_panel="Work")
 app.add_typer(models.app, name="models", rich_help_panel="Work")
 app.add_typer(keys.app, name="keys", rich_help_panel="The lab")
 app.add_typer(store.app, name="store", rich_help_panel="The lab")

@@ -17,8 +17,8 @@ from terralab.catalog.workspace import Workspace
 from terralab.datasets.cog import cog_writer
 from terralab.datasets.raster_file import raster_grid
 from terralab.extensions.imagery import imagery_collection, scene_item
-from terralab.extensions.item import Footprint
-from terralab.extensions.raster import BandRecord
+from terralab.extensions.item import COG_TYPE, Footprint, StoredFile, asset
+from terralab.extensions.raster import BandRecord, Grid
 
 BANDS = {
     "S2L2A": ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12"),
@@ -61,7 +61,7 @@ def _item(workspace: Workspace, data: Path, modality: str, names: tuple[str, ...
             cog.write(pixels.astype(data_type) + (day if modality == "S2L2A" else 0))
         image = workspace.store.put(path)
     properties = {"platform": "sentinel-2a", "eo:cloud_cover": CLOUDS[day]} if modality == "S2L2A" else {}
-    return scene_item(
+    item = scene_item(
         id=f"{modality.lower()}-{day:02d}",
         collection_id=COLLECTIONS[modality],
         footprint=grid.footprint(datetime(2024, 5, day, 10, tzinfo=UTC)),
@@ -70,6 +70,17 @@ def _item(workspace: Workspace, data: Path, modality: str, names: tuple[str, ...
         bands=[BandRecord(name, data_type, nodata) for name in names],
         properties=properties,
     )
+    if modality == "S2L2A":  # as Earth Search has it: a file for each band
+        item["assets"]["red"] = asset(_red(workspace, pixels[3] + day, grid, day), COG_TYPE, ["data"])
+    return item
+
+
+def _red(workspace: Workspace, pixels: Any, grid: Grid, day: int) -> StoredFile:
+    with workspace.store.scratch() as folder:
+        path = folder / f"red-{day}.tif"
+        with cog_writer(path, count=1, data_type="int16", grid=grid, nodata=0, names=["red"], labels=False) as cog:
+            cog.write(pixels.astype("int16"), 1)
+        return workspace.store.put(path)
 
 
 Reply = tuple[int, dict[str, str], bytes]

@@ -1,5 +1,10 @@
 """Getting imagery from a real STAC API: a second lab on loopback that serves real chips."""
 
+import json
+import signal
+import subprocess
+import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -106,12 +111,47 @@ def test_a_run_that_broke_off_goes_on_where_it_was(
     assert [run["properties"]["lab:status"] for run in lab.catalog.search(collections=["runs"])] == ["failed"]
     assert lab.catalog.find_collection("sentinel-2-l2a-here") is None
     provider.door.answer = lambda kind, number: None
-    before = {entry for entry in provider.door.files[:-1]}
+    before = set(provider.door.files[:-1])
     provider.door.files.clear()
     outcome = ingest(lab, **wanted)
     assert outcome.metrics["scenes"] == 3
     whole = {path for path, _ in before} - {path for path, _ in provider.door.files}
     assert whole, "a scene that was there already was fetched again"
+
+
+def test_a_process_that_is_killed_leaves_what_it_fetched(
+    provider: Provider, lab_here: Workspace, box: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERRALAB_IMAGERY_PARALLEL", "1")
+    wanted: dict[str, Any] = {"modalities": ["S2L2A"], "area": area_of_box(box), "dates": MAY}
+    reached, killed = threading.Event(), threading.Event()
+
+    def hold(kind: str, number: int) -> None:
+        if kind == "file" and len({path for path, _ in provider.door.files}) == 3:
+            reached.set()
+            killed.wait(20)
+
+    provider.door.answer = hold
+    request = json.dumps({"name": "here", "connector": "other", **wanted})
+    process = subprocess.Popen([sys.executable, str(Path(__file__).with_name("killed_ingest.py")), request])
+    try:
+        assert reached.wait(60)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        killed.set()
+    before = {path for path, _ in provider.door.files}
+    statuses = [run["properties"]["lab:status"] for run in lab_here.catalog.search(collections=["runs"])]
+    assert statuses == ["running"], "the worker that starts next closes it as crashed"
+    assert lab_here.catalog.find_collection("sentinel-2-l2a-here") is None
+    provider.door.answer = lambda kind, number: None
+    provider.door.files.clear()
+    outcome = ingest(Workspace(Settings()), **wanted)
+    assert outcome.metrics["scenes"] == 3
+    after = {path for path, _ in provider.door.files}
+    assert len(before) == 3
+    assert len(after) == 1
+    assert after < before
 
 
 def test_a_busy_provider_is_waited_for_and_then_answers(
@@ -141,7 +181,7 @@ def test_a_provider_that_is_away_is_named(
     monkeypatch.setenv("TERRALAB_IMAGERY_PROVIDERS", "other=http://127.0.0.1:9/stac")
     monkeypatch.setenv("TERRALAB_IMAGERY_PRIVATE_HOSTS", "127.0.0.1:9")
     monkeypatch.setenv("TERRALAB_IMAGERY_ATTEMPTS", "2")
-    with pytest.raises(ServiceUnavailable, match="127.0.0.1:9/stac/search cannot be reached"):
+    with pytest.raises(ServiceUnavailable, match="stac/search cannot be reached"):
         ingest(Workspace(Settings()), modalities=["DEM"], area=area_of_box(box))
 
 
