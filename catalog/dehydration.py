@@ -7,7 +7,6 @@ items together in Python breaks off there, too; `rehydrated` does what `merge_js
 """
 
 from collections.abc import Mapping
-from copy import deepcopy
 from typing import Any
 
 DROP = "𒍟※"
@@ -95,7 +94,7 @@ def dehydrated(base: Mapping[str, Any], item: Mapping[str, Any]) -> dict[str, An
 
 
 def rehydrated(base: Mapping[str, Any], left: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the whole item of which `left` is what `dehydrated` left.
+    """Return the whole item of which `left` is what `dehydrated` left; it shares parts with both.
 
     Args:
         base: pgstac's base item of the collection.
@@ -107,7 +106,7 @@ def rehydrated(base: Mapping[str, Any], left: Mapping[str, Any]) -> dict[str, An
             whole[name] = _merged(base[name], value) if name in base else value
     for name, value in base.items():
         if name not in left and value is not None:
-            whole[name] = deepcopy(value)
+            whole[name] = value
     return whole
 
 

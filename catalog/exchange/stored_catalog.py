@@ -68,7 +68,7 @@ class StoredCatalog:
         return int(row[0]) if row else 0
 
     def items(self, collection: str) -> Iterator[dict[str, Any]]:
-        """Yield the items of a collection, by id, as they were written."""
+        """Yield the items of a collection, by id, as they were written; they share parts and are not to be changed."""
         with self._connection.cursor(name="items") as cursor:
             cursor.itersize = _ROWS_AT_ONCE
             cursor.execute(_ITEMS, (collection,))
