@@ -1,8 +1,8 @@
-"""Dataset versions: the manifest of a chips collection, DVC's hash of it, and the proof from the catalog alone.
+"""Dataset versions: the manifest of a chips collection, and DVC's hash of it.
 
 DVC names a folder by the MD5 of a JSON list of its files' MD5s and paths. Every chip's `file:checksum` is the MD5 of
 its bytes, so the catalog's rows give the same list, and anyone can check that a version holds exactly the catalogued
-chips.
+chips (`versioning.proof`).
 """
 
 import hashlib
@@ -13,15 +13,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from terralab.catalog.errors import InvalidInput
-from terralab.catalog.workspace import Workspace
-from terralab.datasets.statistics import BandSums, pooled_bands, total_counts
+from terralab.datasets.statistics import total_counts
+from terralab.datasets.versioning.chip_features import classes_of, feature_keys, modalities_of, target_of, task_of
+from terralab.datasets.versioning.tree_layout import TreeLayout, versioned_keys
 from terralab.extensions.checksum import split_multihash
-from terralab.extensions.chips import IMAGE_ASSET, MASK_ASSET, SPLITS
-from terralab.extensions.dataset import MEMBERS_REL
-from terralab.extensions.lab import CLASS_COUNTS_PROP, DVC_TREE_PROP, SPLIT_GROUP_PROP, SPLIT_PROP
+from terralab.extensions.chip_parts import IMAGE_ASSET, MASK_ASSET
+from terralab.extensions.chips import SPLITS
+from terralab.extensions.lab import (
+    CLASS_COUNTS_PROP,
+    FOLD_PROP,
+    LABELS_PROP,
+    SPLIT_GROUP_PROP,
+    SPLIT_PROP,
+    TIMES_FIELD,
+)
 
 _TAG = re.compile(r"v?(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
-_FOLDERS = {IMAGE_ASSET: "images", MASK_ASSET: "masks"}
 
 Chips = Sequence[Mapping[str, Any]]
 
@@ -54,39 +61,6 @@ class Version:
         return f"{dataset}-v{self.major}-{self.minor}-{self.patch}"
 
 
-@dataclass(frozen=True)
-class Proof:
-    """Whether the catalog's chips are those of a version.
-
-    Attributes:
-        expected: `lab:dvc_tree` of the version's item.
-        found: the same hash, computed from the catalog's checksums.
-        files: how many files the hash covers.
-    """
-
-    expected: str
-    found: str
-    files: int
-
-    @property
-    def holds(self) -> bool:
-        """Say whether both are equal."""
-        return self.expected == self.found
-
-
-def prove(workspace: Workspace, dataset_item: Mapping[str, Any]) -> Proof:
-    """Compute the tree hash of a dataset version from the checksums of the catalog's chip items alone.
-
-    Args:
-        workspace: the lab.
-        dataset_item: an item of the collection `datasets`.
-    """
-    members = next(link["href"] for link in dataset_item["links"] if link["rel"] == MEMBERS_REL)
-    collection = str(members).rstrip("/").split("/")[-2]
-    files = chip_files(workspace.catalog.search(collections=[collection]))
-    return Proof(dataset_item["properties"][DVC_TREE_PROP], tree_hash(files), len(files))
-
-
 def tree_hash(files: Iterable[Mapping[str, Any]]) -> str:
     """Return DVC's hash of a folder, `<md5>.dir`, from `relpath` and `md5` of its files."""
     entries = [{"md5": file["md5"], "relpath": file["relpath"]} for file in files]
@@ -94,22 +68,27 @@ def tree_hash(files: Iterable[Mapping[str, Any]]) -> str:
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() + ".dir"
 
 
-def chip_files(chips: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return relpath, md5 and size of every chip's image and mask, by relpath."""
+def chip_files(chips: Chips) -> list[dict[str, Any]]:
+    """Return relpath, md5 and size of every file of the chips (their features and targets), by relpath.
+
+    Raises:
+        InvalidInput: a chip has none.
+    """
+    layout = TreeLayout.of_chips(chips)
     files = [
         {
-            "relpath": _relpath(chip, key),
+            "relpath": layout.relpath(chip, key),
             "md5": split_multihash(chip["assets"][key]["file:checksum"])[1],
             "size": chip["assets"][key]["file:size"],
         }
         for chip in chips
-        for key in _FOLDERS
+        for key in versioned_keys(chip)
     ]
     return sorted(files, key=lambda file: str(file["relpath"]))
 
 
 def make_manifest(dataset: str, version: Version, chips: Chips) -> dict[str, Any]:
-    """Return the manifest of a version: its files, chips, bands with statistics of the train chips, and classes.
+    """Return the manifest of a version: its files, chips, modalities with statistics of the train chips, and classes.
 
     Args:
         dataset: name of the dataset.
@@ -117,22 +96,26 @@ def make_manifest(dataset: str, version: Version, chips: Chips) -> dict[str, Any
         chips: the chip items, with their splits.
 
     Raises:
-        InvalidInput: the chips have no split yet.
+        InvalidInput: the chips have no split yet, or differ in what they teach, or in their bands or classes.
     """
     if not any(chip["properties"].get(SPLIT_PROP) for chip in chips):
         raise InvalidInput(f"{dataset} has no split yet; run `terralab datasets split {dataset}` first")
-    first = chips[0]["assets"]
-    classes = [entry for entry in first[MASK_ASSET]["classification:classes"] if not entry.get("nodata")]
+    ordered, layout = sorted(chips, key=lambda chip: str(chip["id"])), TreeLayout.of_chips(chips)
+    task, modalities = task_of(ordered), modalities_of(ordered)
+    target = target_of(ordered, task)
     return {
         "dataset": dataset,
         "version": str(version),
-        "collection": chips[0]["collection"],
-        "files": chip_files(chips),
-        "chips": [_chip_entry(chip) for chip in sorted(chips, key=lambda chip: str(chip["id"]))],
-        "bands": _train_bands(chips),
-        "nodata": first[IMAGE_ASSET]["bands"][0].get("nodata"),
-        "classes": classes,
-        "chip_size": int(chips[0]["properties"]["proj:shape"][0]),
+        "collection": ordered[0]["collection"],
+        "task": str(task),
+        "files": chip_files(ordered),
+        "chips": [_chip_entry(chip, layout) for chip in ordered],
+        "modalities": modalities,
+        "bands": modalities[0]["bands"],
+        "nodata": modalities[0]["nodata"],
+        "classes": classes_of(ordered, task),
+        "chip_size": int(ordered[0]["properties"]["proj:shape"][0]),
+        **({"target": target} if target else {}),
     }
 
 
@@ -153,38 +136,23 @@ def split_counts(manifest: Mapping[str, Any]) -> dict[str, int]:
 
 
 def class_counts(chips: Chips) -> dict[str, int]:
-    """Return labelled pixels by class name over all chips."""
-    return total_counts(chip["properties"][CLASS_COUNTS_PROP] for chip in chips)
+    """Return labelled pixels, labels or boxes by class name over all chips; empty where there are no classes."""
+    return total_counts(chip["properties"].get(CLASS_COUNTS_PROP) or {} for chip in chips)
 
 
-def _relpath(chip: Mapping[str, Any], key: str) -> str:
-    return f"{_FOLDERS[key]}/{chip['id']}.tif"
-
-
-def _chip_entry(chip: Mapping[str, Any]) -> dict[str, Any]:
-    properties = chip["properties"]
+def _chip_entry(chip: Mapping[str, Any], layout: TreeLayout) -> dict[str, Any]:
+    properties, assets = chip["properties"], chip["assets"]
+    files = {key: layout.relpath(chip, key) for key in versioned_keys(chip)}
+    times = {key: assets[key][TIMES_FIELD] for key in feature_keys(chip) if assets[key].get(TIMES_FIELD)}
     return {
         "id": chip["id"],
         "split": properties.get(SPLIT_PROP),
         "group": properties.get(SPLIT_GROUP_PROP, chip["id"]),
-        "image": _relpath(chip, IMAGE_ASSET),
-        "mask": _relpath(chip, MASK_ASSET),
+        "datetime": properties.get("datetime") or properties.get("start_datetime"),
+        "files": files,
+        **{key: files[key] for key in (IMAGE_ASSET, MASK_ASSET) if key in files},
+        **({"fold": properties[FOLD_PROP]} if properties.get(FOLD_PROP) is not None else {}),
+        **({"labels": properties[LABELS_PROP]} if LABELS_PROP in properties else {}),
+        **({"counts": properties[CLASS_COUNTS_PROP]} if properties.get(CLASS_COUNTS_PROP) else {}),
+        **({"times": times} if times else {}),
     }
-
-
-def _train_bands(chips: Chips) -> list[dict[str, Any]]:
-    """Return the bands with statistics pooled over the train chips, in an order that does not depend on the query's."""
-    ordered = sorted(chips, key=lambda chip: str(chip["id"]))
-    train = [chip for chip in ordered if chip["properties"].get(SPLIT_PROP) == SPLITS[0]] or ordered
-    sums = pooled_bands([_sums(chip) for chip in train])
-    bands = []
-    for band, pooled in zip(ordered[0]["assets"][IMAGE_ASSET]["bands"], sums, strict=True):
-        described = {key: value for key, value in band.items() if key != "statistics"}
-        statistics = pooled.statistics()
-        bands.append({**described, **({"statistics": statistics.to_stac()} if statistics else {})})
-    return bands
-
-
-def _sums(chip: Mapping[str, Any]) -> list[BandSums]:
-    rows, columns = chip["properties"]["proj:shape"]
-    return [BandSums.of_stac(band.get("statistics"), rows * columns) for band in chip["assets"][IMAGE_ASSET]["bands"]]

@@ -12,7 +12,7 @@ from terralab.catalog.errors import AlreadyExists, InvalidInput, UnknownName
 from terralab.catalog.inbox import stage
 from terralab.catalog.workspace import Workspace
 from terralab.datasets.simulate import write_scenes
-from terralab.datasets.versions import prove
+from terralab.datasets.versioning.proof import prove
 from terralab.flows.onboard import OnboardRequest, onboard_dataset
 from terralab.flows.progress import LogProgress
 from terralab.flows.recorded_run import Outcome
@@ -78,7 +78,8 @@ def test_manifest_and_items_tell_the_same(dataset: Workspace) -> None:
     manifest = json.loads(dataset.store.open_path(item["assets"]["manifest"]["href"]).read_bytes())
     chips = {chip["id"]: chip for chip in dataset.catalog.search(collections=["sim-v1"])}
     assert set(manifest) == {
-        "dataset", "version", "collection", "files", "chips", "bands", "nodata", "classes", "chip_size",
+        "dataset", "version", "collection", "task", "files", "chips", "modalities", "bands", "nodata", "classes",
+        "chip_size",
     }  # fmt: skip
     assert manifest["version"] == "1.0.0"
     assert [entry["id"] for entry in manifest["chips"]] == sorted(chips)
