@@ -17,7 +17,7 @@ from terralab.datasets.cog import cog_writer
 from terralab.extensions.raster import Grid
 from tests.small_disk import SmallDisk, small_disk
 
-SIZE = 600
+SIZE = 500
 GRID = Grid("EPSG:32630", (10.0, 0.0, 500_000.0, 0.0, -10.0, 4_200_000.0), (SIZE, SIZE))
 PIXELS = np.random.default_rng(1).integers(0, 4, (1, SIZE, SIZE)).astype("uint8")
 

@@ -1,0 +1,1 @@
+"""Making chips: places, dates and labels on one global grid."""
