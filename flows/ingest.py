@@ -1,7 +1,7 @@
 """Ingestion: imagery of a provider becomes scenes of the lab."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from prefect import flow
 from prefect.client.schemas.objects import State
@@ -40,7 +40,7 @@ def ingest(
     align_days: float | None = None,
     buffer: float = 0.0,
     limit: int | None = None,
-    engine: str = "auto",
+    engine: Literal["auto", "stac", "terrakit"] = "auto",
     allow_partial: bool = False,
 ) -> State[Any]:
     """Fetch imagery into the lab that the environment names.

@@ -74,13 +74,13 @@ def providers(as_json: AsJson = False) -> None:
 
 @app.command()
 def find(
-    modality: Modalities,
+    modalities: Modalities,
     bbox: Box = None,
     area: Area = None,
     dates: Dates = None,
     connector: Connector = "stac",
     cloud: Cloud = None,
-    collection: Collections = None,
+    collections: Collections = None,
     bands: Bands = None,
     align_days: AlignDays = None,
     buffer: Buffer = 0.0,
@@ -93,7 +93,7 @@ def find(
     from terralab.flows.checked_request import checked_request
 
     values = _values(
-        modality, bbox, area, dates, connector, cloud, collection, bands, align_days, buffer, limit, engine
+        modalities, bbox, area, dates, connector, cloud, collections, bands, align_days, buffer, limit, engine
     )
     _show_found(checked_request(ImageryRequest, **values), as_json, scenes=True)
 
@@ -103,13 +103,13 @@ def fetch(
     name: Annotated[
         str, typer.Argument(help="Name of the area; collections are <sensor>-<level>-<name>.", show_default=False)
     ],
-    modality: Modalities,
+    modalities: Modalities,
     bbox: Box = None,
     area: Area = None,
     dates: Dates = None,
     connector: Connector = "stac",
     cloud: Cloud = None,
-    collection: Collections = None,
+    collections: Collections = None,
     bands: Bands = None,
     align_days: AlignDays = None,
     buffer: Buffer = 0.0,
@@ -124,7 +124,7 @@ def fetch(
     from terralab.flows.checked_request import checked_request
 
     values = _values(
-        modality, bbox, area, dates, connector, cloud, collection, bands, align_days, buffer, limit, engine
+        modalities, bbox, area, dates, connector, cloud, collections, bands, align_days, buffer, limit, engine
     )
     request = checked_request(IngestRequest, name=name, allow_partial=allow_partial, **values)
     if dry_run:
@@ -134,13 +134,13 @@ def fetch(
 
 
 def _values(
-    modality: list[str],
+    modalities: list[str],
     bbox: tuple[float, float, float, float] | None,
     area: Path | None,
     dates: str | None,
     connector: str,
     cloud: float | None,
-    collection: list[str] | None,
+    collections: list[str] | None,
     bands: list[str] | None,
     align_days: float | None,
     buffer: float,
@@ -154,12 +154,12 @@ def _values(
     if (bbox is None) == (area is None):
         raise InvalidInput("give --bbox or --area, one of them")
     return {
-        "modalities": modality,
+        "modalities": modalities,
         "area": area_of_box(bbox) if bbox is not None else area_of_file(area or Path()),
         "dates": dates,
         "connector": connector,
         "cloud": cloud,
-        "collections": _pairs("--collection", collection),
+        "collections": _pairs("--collection", collections),
         "bands": {name: value.split(",") for name, value in _pairs("--bands", bands).items()},
         "align_days": align_days,
         "buffer": buffer,
