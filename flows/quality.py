@@ -15,10 +15,12 @@ from terralab.catalog.errors import InvalidInput
 from terralab.catalog.publish import publish
 from terralab.catalog.workspace import Workspace
 from terralab.datasets.quality.chip_source import ChipSource
+from terralab.datasets.quality.chips_collection import find_chips_collection
 from terralab.datasets.quality.level_facts import Standing, level_facts, standing
 from terralab.datasets.quality.levels import Rule, level_of, rules
 from terralab.datasets.quality.page import Heading, render_page
 from terralab.datasets.quality.pictures import Pictures
+from terralab.datasets.quality.ranges import BandRanges
 from terralab.datasets.quality.recorded import REPORT_REL, chips_digest, current_run, report_link
 from terralab.datasets.quality.report import make_report
 from terralab.datasets.quality.survey import Survey, survey
@@ -30,7 +32,6 @@ from terralab.extensions.raster import ClassDefinition
 from terralab.flows.in_lab import in_lab
 from terralab.flows.progress import Progress
 from terralab.flows.recorded_run import Outcome, RecordedRun, finished_run, recorded_run
-from terralab.flows.split import dataset_chips_collection
 
 PAGE_ASSET, REPORT_ASSET = "page", "report"
 _BATCH = 1000
@@ -65,9 +66,10 @@ def judge_dataset(workspace: Workspace, request: QualityRequest, progress: Progr
         UnknownName: there is no such dataset.
         InvalidInput: it has no chips.
     """
-    collection = dataset_chips_collection(workspace, request.name)
+    collection = find_chips_collection(workspace, request.name)
     id = str(collection["id"])
-    digest, ids = chips_digest(workspace.catalog.search(collections=[id]))
+    ranges = BandRanges()
+    digest, ids = chips_digest(ranges.watching(workspace.catalog.search(collections=[id])))
     if not ids:
         raise InvalidInput(f"{request.name} has no chips; onboard it again")
     known = standing(workspace, collection)
@@ -84,7 +86,7 @@ def judge_dataset(workspace: Workspace, request: QualityRequest, progress: Progr
         software=_software(),
         seed=request.seed,
     ) as run:
-        found = _survey(workspace, collection, ids, request.seed, progress)
+        found = _survey(workspace, collection, ids, ranges, request.seed, progress)
         progress.step("report")
         judged = rules(level_facts(found, known, collection, workspace))
         level = level_of(judged)
@@ -114,10 +116,16 @@ def _footprint(workspace: Workspace, collection: Mapping[str, Any]) -> Footprint
 
 
 def _survey(
-    workspace: Workspace, collection: Mapping[str, Any], ids: Sequence[str], seed: int, progress: Progress
+    workspace: Workspace,
+    collection: Mapping[str, Any],
+    ids: Sequence[str],
+    ranges: BandRanges,
+    seed: int,
+    progress: Progress,
 ) -> Survey:
     progress.step("chips")
-    sources = (ChipSource.of_item(item) for item in _items(workspace, str(collection["id"]), ids))
+    known = ranges.found()
+    sources = (ChipSource.of_item(item, known) for item in _items(workspace, str(collection["id"]), ids))
     with workspace.store.scratch() as folder:
         return survey(
             workspace.settings,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from terralab.datasets.quality.ranges import Range
 from terralab.extensions.chips import ChipRecord, Feature
 from terralab.extensions.item import StoredFile, format_time
 from terralab.extensions.raster import Grid
@@ -20,7 +21,7 @@ class FeatureSource:
         bands: names of the bands of one date.
         dates: how many dates the file holds, one after the other.
         nodata: value of pixels without data, if there is one.
-        ranges: lowest and highest value of each band that the item knows, over all dates; None where it knows none.
+        ranges: of each band's histogram; None where nothing is known of its values.
     """
 
     key: str
@@ -28,7 +29,7 @@ class FeatureSource:
     bands: tuple[str, ...]
     dates: int
     nodata: float | None
-    ranges: tuple[tuple[float, float] | None, ...]
+    ranges: tuple[Range, ...]
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,12 @@ class ChipSource:
     checksums: tuple[str, ...]
 
     @classmethod
-    def of_item(cls, item: Mapping[str, Any]) -> "ChipSource":
+    def of_item(cls, item: Mapping[str, Any], ranges: Mapping[str, tuple[Range, ...]]) -> "ChipSource":
         """Read a chip item.
+
+        Args:
+            item: the chip.
+            ranges: of the bands' values over all chips, by the key of their feature.
 
         Raises:
             InvalidRecord: it is no chip, or lacks a field.
@@ -83,7 +88,7 @@ class ChipSource:
         files: list[StoredFile] = [feature.file for feature in chip.features if feature.file is not None]
         return cls(
             id=chip.id,
-            features=tuple(_feature(feature) for feature in chip.features),
+            features=tuple(_feature(feature, ranges.get(feature.key, ())) for feature in chip.features),
             mask=target.file.href if target.file is not None and target.key == "mask" else None,
             values=tuple(entry.value for entry in target.classes),
             classes=tuple(entry.name for entry in target.classes),
@@ -105,27 +110,16 @@ class ChipSource:
         return format_time(self.moment)[:10]
 
 
-def _feature(feature: Feature) -> FeatureSource:
+def _feature(feature: Feature, ranges: Sequence[Range]) -> FeatureSource:
     assert feature.file is not None  # items have their files
     dates = max(1, len(feature.times))
     per_date = len(feature.bands) // dates
     names = [band.name.rsplit("_t", 1)[0] if dates > 1 else band.name for band in feature.bands[:per_date]]
-    known = [band.statistics for band in feature.bands]
     return FeatureSource(
         feature.key,
         feature.file.href,
         tuple(names),
         dates,
         feature.bands[0].nodata,
-        tuple(_range([known[date * per_date + place] for date in range(dates)]) for place in range(per_date)),
+        tuple(ranges[place] if place < len(ranges) else None for place in range(per_date)),
     )
-
-
-def _range(statistics: Sequence[Any]) -> tuple[float, float] | None:
-    """Return where nearly all values lie: four deviations around the mean, within the extremes."""
-    known = [entry for entry in statistics if entry is not None]
-    if not known:
-        return None
-    low = min(max(entry.minimum, entry.mean - 4 * entry.stddev) for entry in known)
-    high = max(min(entry.maximum, entry.mean + 4 * entry.stddev) for entry in known)
-    return float(low), float(high)

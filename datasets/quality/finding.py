@@ -44,7 +44,12 @@ def say(id: str, text: str, chips: Sequence[int] = ()) -> Finding:
 
 def count_of(numbers: Sequence[int]) -> str:
     """Write how many chips there are."""
-    return f"{len(numbers)} chip{'' if len(numbers) == 1 else 's'}"
+    return counted(len(numbers), "chip")
+
+
+def counted(number: int, thing: str) -> str:
+    """Write a number of things."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 _F, _W, _N = Weight.FAULT, Weight.WARNING, Weight.NOTE
@@ -69,8 +74,8 @@ KINDS: dict[str, tuple[Weight, str]] = {
     "exact_duplicates": (_W, "Keep one of each: repeated chips count twice in training and in scores."),
     "near_duplicates": (_W, "Keep one of each: repeated chips count twice in training and in scores."),
     "no_labels": (_W, "Label or drop them: nothing is learnt from them."),
-    "chip_labels_shifted": (_W, "Look at them in the review queue: `terralab labels review`."),
-    "suspected_labels": (_W, "Look at them in the review queue: `terralab labels review`."),
+    "chip_labels_shifted": (_W, "Look at them below, and decide with terralab labels accept, fix or drop."),
+    "suspected_labels": (_W, "Look at them below, and decide with terralab labels accept, fix or drop."),
     "drift": (_W, "Check that this difference is wanted, such as a test in another region."),
     "imbalance": (_W, "Weigh the classes, or add examples."),
     "divided_scenes": (_N, "Scores will be better than on a new scene; the split method `group` keeps scenes whole."),

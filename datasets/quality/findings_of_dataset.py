@@ -8,7 +8,7 @@ import numpy as np
 from terralab.datasets.quality import thresholds
 from terralab.datasets.quality.drift import DIFFERENT
 from terralab.datasets.quality.facts import Facts
-from terralab.datasets.quality.finding import Finding, say
+from terralab.datasets.quality.finding import Finding, counted, say
 from terralab.datasets.quality.strata import RARE, WORSE
 from terralab.extensions.chips import SPLITS
 
@@ -32,15 +32,17 @@ def _of_leaks(facts: Facts) -> Iterator[Finding]:
         pairs = leaks[name]
         if pairs:
             members = sorted({number for pair in pairs for number in pair})
-            yield say(f"leak_{name}", f"{len(pairs)} pairs of {what} chips are in different splits", members)
+            yield say(f"leak_{name}", f"{what} chips are in different splits: {counted(len(pairs), 'pair')}", members)
     overlapping = leaks["overlapping_pairs"]
     if overlapping:
         members = sorted({number for pair in leaks["overlapping"] for number in pair})
-        yield say("leak_overlap", f"{overlapping} pairs of chips in different splits show the same ground", members)
+        yield say(
+            "leak_overlap", f"chips in different splits show the same ground: {counted(overlapping, 'pair')}", members
+        )
     elif leaks["split_report_leaks"]:
         yield say("leak_reported", "the split's own report says that it leaks")
     if leaks["scenes"]:
-        yield say("divided_scenes", f"{leaks['scenes']} scenes have chips in several splits")
+        yield say("divided_scenes", f"chips of one scene are in several splits: {counted(leaks['scenes'], 'scene')}")
 
 
 def _of_drift(facts: Facts) -> Iterator[Finding]:
@@ -82,7 +84,9 @@ def _of_coverage(facts: Facts) -> Iterator[Finding]:
         yield say("clustered", f"{share:.0%} of the chips lie in one of {clusters} places")
     again = facts.duplicates.again
     if again:
-        yield say("repeated_views", f"{len(again)} pairs of chips show one place at different times, and look alike")
+        yield say(
+            "repeated_views", f"chips show one place at different times, and look alike: {counted(len(again), 'pair')}"
+        )
 
 
 def _of_strata(way: str, rows: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:

@@ -116,7 +116,7 @@ def _reviewed(workspace: Workspace, collection: str) -> set[str]:
         workspace, RUNS_COLLECTION, {RUN_TYPE_PROP: RunType.REVIEW.value, STATUS_PROP: RunStatus.SUCCEEDED.value}
     )
     found = (run["properties"].get(PARAMS_PROP) or {} for run in runs)
-    return {str(params["chip"]) for params in found if params.get("collection") == collection and "chip" in params}
+    return {str(chip) for params in found if params.get("collection") == collection for chip in params["chips"]}
 
 
 def _has_baseline(workspace: Workspace, collection: Mapping[str, Any], version: str) -> bool:
@@ -133,5 +133,4 @@ def _items(workspace: Workspace, collection: str, equal: Mapping[str, str]) -> l
         return []
     parts = [{"op": "=", "args": [{"property": name}, value]} for name, value in equal.items()]
     wanted = parts[0] if len(parts) == 1 else {"op": "and", "args": parts}
-    found = workspace.catalog.search(collections=[collection], filter=wanted, **{"filter-lang": "cql2-json"})
-    return list(found)
+    return list(workspace.catalog.search(collections=[collection], filter=wanted))

@@ -19,9 +19,9 @@ from terralab.datasets.quality.plots import SPLIT_COLOURS, histogram_plot, month
 from terralab.extensions.lab import QualityLevel
 from terralab.extensions.raster import ClassDefinition
 
-_SHOWN = 8
+_SHOWN = 5
 _NAMED = 40
-_QUEUE = 12
+_QUEUE = 10
 _MEANINGS = {
     QualityLevel.Q0: "files and a description",
     QualityLevel.Q1: "readable, checked, in its place",
@@ -72,7 +72,7 @@ def render_page(
 ) -> str:
     """Return the page's HTML."""
     ids = {place.id: number for number, place in enumerate(facts.chips.places)}
-    return _template().render(
+    page: str = _template().render(
         heading=heading,
         level=level.value,
         meaning=_MEANINGS[level],
@@ -96,6 +96,7 @@ def render_page(
             for entry in report["review_queue"][:_QUEUE]
         ],
     )
+    return page
 
 
 def _missing(rules: Sequence[Rule], level: QualityLevel) -> tuple[str, list[Rule]] | None:

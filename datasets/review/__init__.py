@@ -1,1 +1,1 @@
-"""Decisions of people on labels that the quality run doubts."""
+"""Decisions of people on labels that a quality run doubts."""

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from terralab.infra.cli import datasets_quality
 from terralab.infra.cli.flow_command import run_and_print
 from terralab.infra.cli.output import AsJson, print_json, print_table
 
@@ -91,6 +92,9 @@ def version(
 ) -> None:
     """Freeze the dataset as a checksummed version, kept by DVC."""
     run_and_print("version", {"name": name, "tag": tag}, as_json)
+
+
+app.command()(datasets_quality.qa)
 
 
 @app.command("list")
