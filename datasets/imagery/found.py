@@ -98,9 +98,9 @@ class WantedScene:
     def estimated_bytes(self, modality: Modality) -> int:
         """Return about how many bytes the pixels have, not compressed."""
         window = self.window()
-        pixels = window.height * window.width if window else _pixels(self.place, modality.gsd)
+        rows, columns = (window.height, window.width) if window else estimated_shape(self.place, modality.gsd)
         types = [np.dtype(band.data_type or modality.data_type).itemsize for band in self.scene.bands]
-        return int(pixels * sum(types))
+        return int(rows * columns * sum(types))
 
     def row(self) -> dict[str, Any]:
         """Return the scene as JSON values, for lists."""
@@ -115,7 +115,8 @@ class WantedScene:
         }
 
 
-def _pixels(place: Place, gsd: float) -> float:
+def estimated_shape(place: Place, gsd: float) -> tuple[float, float]:
+    """Return about how many rows and columns of `gsd` metres a place has."""
     west, south, east, north = place.box
     wide = (east - west) * _METRES_OF_A_DEGREE * float(np.cos(np.radians((south + north) / 2)))
-    return max(1.0, wide / gsd) * max(1.0, (north - south) * _METRES_OF_A_DEGREE / gsd)
+    return max(1.0, (north - south) * _METRES_OF_A_DEGREE / gsd), max(1.0, wide / gsd)

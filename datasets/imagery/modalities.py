@@ -90,6 +90,7 @@ class Connector(BaseModel):
     page: int | None = None
     day_after: bool = False
     degrees: float | None = None
+    side: int | None = None
     collections: dict[str, ProviderCollection]
 
 

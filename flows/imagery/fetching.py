@@ -127,7 +127,7 @@ class SceneReader:
         return ScenePixels(wanted, grid, data_type.name, nodata, self._cache)
 
     def _fetch_file(self, wanted: WantedScene, bands: list[BandSource]) -> None:
-        missing = [band for band in bands if self._cache.find(wanted, band) is None]
+        missing = [band for band in bands if not self._cache.has(wanted, band)]
         if missing:
             windows = self._source.read(wanted, missing)
             self._cache.keep(wanted, missing, windows or [_NOTHING_THERE] * len(missing))

@@ -20,10 +20,10 @@ from typing import Any
 
 import numpy as np
 
-from terralab.catalog.errors import InvalidInput, ServiceUnavailable, SetupProblem, TooManyRequests
+from terralab.catalog.errors import InvalidInput, ServiceUnavailable, SetupProblem, TooLarge, TooManyRequests
 from terralab.catalog.settings import Settings
 from terralab.datasets.imagery.area import Place
-from terralab.datasets.imagery.found import BandSource, FoundScene, WantedScene
+from terralab.datasets.imagery.found import BandSource, FoundScene, WantedScene, estimated_shape
 from terralab.datasets.imagery.modalities import ProviderCollection, imagery_table
 from terralab.extensions.item import parse_time
 from terralab.extensions.raster import Grid
@@ -64,7 +64,9 @@ class TerrakitReads:
             TooManyRequests: it is too busy.
             ServiceUnavailable: it does not answer, or not in time, or gives a part of a day only.
             InvalidInput: it refuses the request.
+            TooLarge: the place is larger than the provider gives at once.
         """
+        self._refuse_large(modality, place)
         sources = tuple(BandSource(name, collection.bands.get(name, name), "") for name in bands)
         if times is None:
             first, last, items = _STATIC_DAY, _STATIC_DAY, [{"id": "", "datetime": _STATIC_DAY.isoformat()}]
@@ -98,6 +100,14 @@ class TerrakitReads:
         grid = Grid(facts["crs"], tuple(facts["transform"]), (pixels.shape[1], pixels.shape[2]))
         nodata = float(facts["nodata"]) if facts["nodata"] is not None else None
         return [BandWindow(band, grid, nodata) for band in pixels]
+
+    def _refuse_large(self, modality: str, place: Place) -> None:
+        side, gsd = self._provider.connector.side, imagery_table().modality(modality).gsd
+        if side is not None and max(estimated_shape(place, gsd)) > side:
+            raise TooLarge(
+                f"{self._provider.name} gives at most {side} rows and columns of {modality} at once, that is"
+                f" {side * gsd / 1000:g} km; ask for parts of the area one after the other"
+            )
 
     def _items(
         self, modality: str, collection: str, bands: list[str], place: Place, first: date, last: date

@@ -8,7 +8,9 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from threading import get_ident
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -22,6 +24,8 @@ from terralab.flows.imagery.remote_raster import BandWindow
 _RESOLUTION = "own"
 _DIGITS = 7
 _FORM = 1
+# Or half a file of a machine that went down.
+_NOT_THERE = (OSError, ValueError, KeyError, EOFError, BadZipFile)
 
 
 class WindowCache:
@@ -35,13 +39,21 @@ class WindowCache:
         self._folder = settings.lab.home / "cache" / "imagery"
         self._most = int(settings.imagery.cache_gb * 1e9)
 
+    def has(self, wanted: WantedScene, band: BandSource) -> bool:
+        """Say whether a band's window was fetched; its pixels are not read."""
+        try:
+            with np.load(self._path(wanted, band), allow_pickle=False) as content:
+                return {"facts", "pixels"} <= set(content.files)
+        except _NOT_THERE:
+            return False
+
     def find(self, wanted: WantedScene, band: BandSource) -> BandWindow | None:
         """Return a band's window, None where it was not fetched yet."""
         path = self._path(wanted, band)
         try:
             with np.load(path, allow_pickle=False) as content:
                 facts, pixels = json.loads(str(content["facts"])), content["pixels"]
-        except (OSError, ValueError, KeyError, EOFError):  # not there, or half a file of a machine that went down
+        except _NOT_THERE:
             return None
         os.utime(path)
         grid = Grid(facts["crs"], tuple(facts["transform"]), tuple(facts["shape"]))
@@ -62,11 +74,11 @@ class WindowCache:
                 "shape": window.grid.shape,
                 "nodata": None if window.nodata is None else str(window.nodata),
             }
-            aside = path.with_name(f".{path.name}.{os.getpid()}")
+            aside = path.with_name(f".{path.name}.{os.getpid()}-{get_ident()}")
             with disk_full_as_error(self._folder.parent if not self._folder.exists() else self._folder):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with aside.open("wb") as stream:
-                    np.savez_compressed(stream, pixels=window.pixels, facts=np.array(json.dumps(facts)))
+                    np.savez(stream, pixels=window.pixels, facts=np.array(json.dumps(facts)))
                 os.replace(aside, path)
 
     def trim(self) -> None:

@@ -178,6 +178,22 @@ def test_refusals_are_told_at_once(web: Callable[[Answer], Web], status: int, er
     assert len(server.asked) == 1
 
 
+def test_a_connection_that_breaks_is_made_again(web: Callable[[Answer], Web]) -> None:
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        if len(server.asked) > 1:
+            reply(handler, 200, b'{"all": true}')
+            return
+        handler.send_response(200)
+        handler.send_header("content-length", "1000")
+        handler.end_headers()
+        handler.wfile.write(b'{"all"')
+        handler.close_connection = True
+
+    server = web(answer)
+    assert reads_of(server).json("GET", f"{server.url}/a") == {"all": True}
+    assert len(server.asked) == 2
+
+
 def test_an_answer_without_end_is_cut_off(web: Callable[[Answer], Web]) -> None:
     server = web(lambda handler: reply(handler, 200, b"x" * 2_000_000))
     with pytest.raises(TooLarge):

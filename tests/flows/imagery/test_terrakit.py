@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+from rasterio.warp import transform
 
-from terralab.catalog.errors import ServiceUnavailable, SetupProblem
+from terralab.catalog.errors import ServiceUnavailable, SetupProblem, TooLarge
 from terralab.catalog.settings import Settings
 from terralab.catalog.workspace import Workspace
 from terralab.datasets.imagery.area import area_of_box, places_of
@@ -111,7 +112,7 @@ def earth_search(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_sentinel_aws_through_terrakit(
-    provider: Provider, workspace: Workspace, box: list[float], monkeypatch: pytest.MonkeyPatch
+    provider: Provider, workspace: Workspace, box: list[float], data_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TERRALAB_IMAGERY_ENDPOINTS", f"sentinel_aws={provider.url}/stac")
     provider.door.change = earth_search
@@ -127,6 +128,16 @@ def test_sentinel_aws_through_terrakit(
     item = workspace.catalog.item(*outcome.produced[0])
     assert item["properties"]["datetime"] == "2024-05-05T10:00:00Z"
     assert item["properties"]["proj:code"] == "EPSG:4326"
+    # TerraKit's pixels are where the lab says they are: each has the value of the provider's pixel at its centre.
+    with rasterio.open(workspace.store.verify(item["assets"]["image"]["href"])) as fetched:
+        pixels, place = fetched.read(1), fetched.transform
+    rows, columns = np.indices(pixels.shape)
+    with rasterio.open(data_folder / "terramesh" / "S2L2A" / f"{PLACE}.tif") as source:
+        xs, ys = transform("EPSG:4326", source.crs, *(place @ (columns.ravel() + 0.5, rows.ravel() + 0.5)))
+        theirs = source.read(4) + 5
+        column, row = ~source.transform @ (np.array(xs), np.array(ys))
+    agree = theirs[np.floor(row).astype(int), np.floor(column).astype(int)] == pixels.ravel()
+    assert agree.mean() > 0.98
     west, south, east, north = item["bbox"]
     assert west <= box[0] + 1e-4
     assert east >= box[2] - 1e-4
@@ -216,3 +227,13 @@ def test_terrakit_that_is_too_busy_is_asked_again(box: list[float], monkeypatch:
         ]
     )
     assert found_by(terrakit_that(lambda job: next(answers), monkeypatch), box) == ["2024-05-02"]
+
+
+def test_a_place_that_is_too_large_for_the_provider_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SH_CLIENT_ID", "a")
+    monkeypatch.setenv("SH_CLIENT_SECRET", "b")
+    request = ImageryRequest(
+        modalities=["S2L2A"], area=area_of_box([9, 50, 9.5, 50.1]), dates="2024-05-01", connector="sentinelhub"
+    )
+    with pytest.raises(TooLarge, match="25 km"):
+        find_imagery(Settings(), request)
