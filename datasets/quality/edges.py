@@ -16,7 +16,7 @@ from scipy.fft import irfft2, next_fast_len, rfft2
 REACH = 8
 """Pixels in every direction that labels are moved by."""
 SIDE = 2 * REACH + 1
-_LEAST_EDGES = 40
+_LEAST_EDGES = 60
 _NEAR, _RING = 1.9, 4
 _SIGMAS = 7.0
 _GAIN = 2.0
@@ -67,7 +67,7 @@ def edge_surface(
         change = np.minimum(np.abs(np.diff(image, axis=axis + 1)), 3).mean(axis=0)
         usable = _both(valid, axis)
         labelled = _both(mask != unlabelled, axis)
-        edge = (np.diff(mask.astype(np.int16), axis=axis) != 0) & labelled
+        edge = (np.diff(mask.astype(np.int16), axis=axis) != 0) & labelled & usable
         inner = np.zeros_like(edge)
         inner[REACH:-REACH, REACH:-REACH] = edge[REACH:-REACH, REACH:-REACH]
         count = int(inner.sum())

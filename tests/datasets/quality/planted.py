@@ -110,7 +110,7 @@ def _swap(image: Pixels, mask: Pixels) -> tuple[Pixels, Pixels]:
 
 
 def _cloud(image: Pixels, mask: Pixels) -> tuple[Pixels, Pixels]:
-    random = np.random.default_rng(2)
+    random = np.random.default_rng(int(image[0, 0, 0]))
     bright = np.array([6200, 6000, 6000, 6100, 6200, 6250, 6300, 6350, 4200, 3200])[:, None, None]
     rows = image.shape[1] * 2 // 3
     image[:, :rows] = bright + random.normal(0, 150, (len(image), rows, image.shape[2]))
