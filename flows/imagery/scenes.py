@@ -1,19 +1,22 @@
 """Fetched scenes as items: a COG with all bands on the scene's own grid, and where it came from."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import rasterio
 
 from terralab.catalog.errors import AlreadyExists
 from terralab.catalog.workspace import Workspace
 from terralab.datasets.cog import cog_writer
 from terralab.datasets.imagery.found import WantedScene
 from terralab.datasets.imagery.modalities import Modality, imagery_table
-from terralab.datasets.raster_file import valid_pixels
+from terralab.datasets.raster_file import RASTER_OPTIONS, valid_pixels
+from terralab.datasets.scenes import data_footprint, thumbnail_png
 from terralab.datasets.statistics import BandSums
 from terralab.extensions.ids import digest, slug
-from terralab.extensions.imagery import imagery_collection, scene_item
+from terralab.extensions.imagery import image_renders, imagery_collection, scene_item
 from terralab.extensions.item import GEOJSON_TYPE, Footprint, StoredFile
 from terralab.extensions.lab import PARAMS_PROP, VALID_SHARE_PROP, Kind
 from terralab.extensions.raster import BandRecord
@@ -21,6 +24,8 @@ from terralab.flows.imagery.fetching import ScenePixels
 
 _LONGEST_SLUG = 100
 _SHARE_DIGITS = 6
+# Bands that are shown as those of Sentinel-2, whose names true colour is known by.
+_SEEN_AS = {"RED": "B04", "GREEN": "B03", "BLUE": "B02"}
 
 
 def collection_id(modality: str, area: str) -> str:
@@ -61,17 +66,27 @@ def make_scene(
     image, bands, share = _stored(workspace, pixels)
     if share is None:
         return None
+    with (
+        rasterio.Env(**RASTER_OPTIONS),
+        rasterio.open(workspace.store.open_path(image.href), driver="GTiff") as dataset,
+    ):
+        seen = [_SEEN_AS.get(band.name, band.name) for band in bands]
+        thumbnail = workspace.store.put_bytes(
+            thumbnail_png(dataset, seen, pixels.nodata), f"{scene_id(pixels.wanted)}.png"
+        )
+        footprint = data_footprint(dataset, pixels.nodata, pixels.grid.footprint(scene.start, scene.end))
     properties: dict[str, Any] = {"gsd": described.gsd, **scene.properties, VALID_SHARE_PROP: share}
     if scene.cloud_cover is not None:
         properties["eo:cloud_cover"] = round(scene.cloud_cover, 2)
-    properties[PARAMS_PROP] = {"source": _source(pixels.wanted)}
+    properties[PARAMS_PROP] = {"provider": _fetched_from(pixels.wanted)}
     return scene_item(
         id=scene_id(pixels.wanted),
         collection_id=collection_id(scene.modality, area),
-        footprint=pixels.grid.footprint(scene.start, scene.end),
+        footprint=footprint,
         grid=pixels.grid,
         image=image,
         bands=bands,
+        thumbnail=thumbnail,
         properties=properties,
         links=[*_provenance(pixels.wanted), *(dict(link) for link in links)],
     )
@@ -104,13 +119,15 @@ def scene_collections(
 
 def _collection(id: str, described: Modality, area: str, items: Sequence[dict[str, Any]]) -> dict[str, Any]:
     bands = [BandRecord.of_stac(entry) for entry in items[0]["assets"]["image"]["bands"]]
-    return imagery_collection(
+    made = imagery_collection(
         id=id,
         title=f"{described.title.split(',')[0]}, {area}",
         description=f"{described.title}, over {area}, fetched from its provider.",
         footprint=Footprint.union(Footprint.of_item(item) for item in items),
         bands=bands,
     )
+    seen = [replace(band, name=_SEEN_AS.get(band.name, band.name)) for band in bands]
+    return {**made, "renders": image_renders(seen)}
 
 
 def _stored(workspace: Workspace, pixels: ScenePixels) -> tuple[StoredFile, list[BandRecord], float | None]:
@@ -141,11 +158,11 @@ def _stored(workspace: Workspace, pixels: ScenePixels) -> tuple[StoredFile, list
     return image, records, round(float(full.mean()), _SHARE_DIGITS) if some else None
 
 
-def _source(wanted: WantedScene) -> dict[str, Any]:
+def _fetched_from(wanted: WantedScene) -> dict[str, Any]:
     scene = wanted.scene
     bands = {band.name: {"key": band.key, "index": band.index, **band.values} for band in scene.bands}
     found = {
-        "provider": scene.connector,
+        "name": scene.connector,
         "collection": scene.collection,
         "item": scene.id,
         "items": list(scene.parts),

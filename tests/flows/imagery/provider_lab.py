@@ -22,12 +22,13 @@ from terralab.extensions.raster import BandRecord, Grid
 
 BANDS = {
     "S2L2A": ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12"),
+    "S2L1C": ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B10", "B11", "B12"),
     "S1RTC": ("VV", "VH"),
     "DEM": ("DEM",),
 }
-COLLECTIONS = {"S2L2A": "sentinel-2-l2a", "S1RTC": "sentinel-1-rtc", "DEM": "cop-dem-glo-30"}
+COLLECTIONS = {"S2L2A": "sentinel-2-l2a", "S2L1C": "sentinel-2-l1c", "S1RTC": "sentinel-1-rtc", "DEM": "cop-dem-glo-30"}
 PLACE = "637U_59R_1_3"
-DAYS = {"S2L2A": (5, 15, 25), "S1RTC": (6, 18), "DEM": (1,)}
+DAYS = {"S2L2A": (5, 15, 25), "S2L1C": (5,), "S1RTC": (6, 18), "DEM": (1,)}
 CLOUDS = {5: 10.0, 15: 80.0, 25: 30.0}
 
 
@@ -51,7 +52,9 @@ def _item(workspace: Workspace, data: Path, modality: str, names: tuple[str, ...
     with rasterio.open(data / "terramesh" / modality / f"{PLACE}.tif") as source:
         pixels, grid = source.read(), raster_grid(source, PLACE)
     data_type = "float32" if modality == "S1RTC" else "int16"
-    nodata = 0 if modality == "S2L2A" else None
+    nodata = 0 if modality.startswith("S2") else None
+    if modality == "S2L1C":  # the edge of a pass: there is nothing in the west
+        pixels[:, :, :112] = 0
     with workspace.store.scratch() as folder:
         path = folder / f"{modality}-{day}.tif"
         writer = cog_writer(
@@ -71,14 +74,18 @@ def _item(workspace: Workspace, data: Path, modality: str, names: tuple[str, ...
         properties=properties,
     )
     if modality == "S2L2A":  # as Earth Search has it: a file for each band
-        item["assets"]["red"] = asset(_red(workspace, pixels[3] + day, grid, day), COG_TYPE, ["data"])
+        item["assets"]["red"] = asset(_file(workspace, "red", pixels[3] + day, grid), COG_TYPE, ["data"])
+        a, b, c, d, e, f = grid.transform
+        half = Grid(grid.crs, (2 * a, b, c, d, 2 * e, f), (112, 112))
+        swir = pixels[10, ::2, ::2] + day
+        item["assets"]["swir16"] = asset(_file(workspace, "swir16", swir, half), COG_TYPE, ["data"])
     return item
 
 
-def _red(workspace: Workspace, pixels: Any, grid: Grid, day: int) -> StoredFile:
+def _file(workspace: Workspace, name: str, pixels: Any, grid: Grid) -> StoredFile:
     with workspace.store.scratch() as folder:
-        path = folder / f"red-{day}.tif"
-        with cog_writer(path, count=1, data_type="int16", grid=grid, nodata=0, names=["red"], labels=False) as cog:
+        path = folder / f"{name}.tif"
+        with cog_writer(path, count=1, data_type="int16", grid=grid, nodata=0, names=[name], labels=False) as cog:
             cog.write(pixels.astype("int16"), 1)
         return workspace.store.put(path)
 

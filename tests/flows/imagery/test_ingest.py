@@ -65,6 +65,8 @@ def test_fetched_scenes_have_the_providers_pixels_on_their_own_grid(
     assert rels["via"] == rels["derived_from"]
     assert rels["via"].startswith(f"{provider.url}/stac/collections/sentinel-2-l2a/items/s2l2a-")
     assert provider_answers(provider, rels["via"])
+    assert item["properties"]["lab:params"]["provider"]["name"] == "other"
+    assert set(item["assets"]) == {"image", "thumbnail"}
     day = int(rels["via"].rpartition("-")[2])
     with rasterio.open(lab_here.store.verify(item["assets"]["image"]["href"])) as fetched:
         assert fetched.nodata == 0
@@ -266,3 +268,51 @@ def test_what_cannot_be_had_is_told_and_tried_again(
     provider.door.answer = lambda kind, number: None
     second = ingest(lab, **wanted)
     assert (second.reused, second.metrics["scenes"]) == (False, 3)
+
+
+def test_a_file_for_each_band_and_coarser_bands_become_one_grid(
+    provider: Provider, workspace: Workspace, box: list[float], data_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without_image(answer: dict[str, Any]) -> dict[str, Any]:
+        for item in answer["features"]:
+            del item["assets"]["image"]
+        return answer
+
+    provider.door.change = without_image
+    monkeypatch.setenv("TERRALAB_IMAGERY_ENDPOINTS", f"sentinel_aws={provider.url}/stac")
+    lab = Workspace(Settings())
+    wanted: dict[str, Any] = {"modalities": ["S2L2A"], "area": area_of_box(box), "dates": "2024-05-05"}
+    outcome = ingest(lab, connector="sentinel_aws", bands={"S2L2A": ["B11", "B04"]}, **wanted)
+    item = lab.catalog.item(*outcome.produced[0])
+    assert item["properties"]["lab:params"]["provider"]["bands"]["B11"] == {"key": "swir16", "index": 1}
+    with rasterio.open(lab.store.verify(item["assets"]["image"]["href"])) as fetched:
+        swir, red = fetched.read()
+        place = fetched.transform
+    with rasterio.open(data_folder / "terramesh" / "S2L2A" / f"{PLACE}.tif") as source:
+        column, row = (round(number) for number in ~source.transform @ (place.c, place.f))
+        part = np.s_[row : row + red.shape[0], column : column + red.shape[1]]
+        np.testing.assert_array_equal(red, source.read(4)[part] + 5)
+        np.testing.assert_array_equal(swir, source.read(11)[::2, ::2].repeat(2, 0).repeat(2, 1)[part] + 5)
+    with pytest.raises(InvalidInput, match="has no B02 of S2L2A"):
+        ingest(lab, connector="sentinel_aws", bands={"S2L2A": ["B02"]}, **wanted)
+
+
+def test_points_are_places_of_their_own(provider: Provider, lab_here: Workspace, box: list[float]) -> None:
+    points = {"type": "MultiPoint", "coordinates": [[box[0], box[1]], [box[2], box[3]]]}
+    outcome = ingest(lab_here, modalities=["DEM"], area=points, buffer=100)
+    items = [lab_here.catalog.item(*pair) for pair in outcome.produced]
+    assert len(items) == 2
+    assert all(20 <= side <= 22 for item in items for side in item["properties"]["proj:shape"])
+
+
+def test_pixels_without_data_stay_so_and_a_window_of_them_is_no_scene(
+    provider: Provider, lab_here: Workspace, box: list[float]
+) -> None:
+    wanted: dict[str, Any] = {"modalities": ["S2L1C"], "dates": "2024-05-05", "bands": {"S2L1C": ["B02", "B10"]}}
+    outcome = ingest(lab_here, area=area_of_box(box), **wanted)
+    item = lab_here.catalog.item(*outcome.produced[0])
+    assert item["properties"]["lab:valid_share"] == pytest.approx(0.5, abs=0.02)
+    assert item["bbox"][0] > (box[0] + box[2]) / 2 - 0.001
+    west = [box[0], box[1], box[0] + (box[2] - box[0]) / 3, box[3]]
+    with pytest.raises(InvalidInput, match="has nothing"):
+        ingest(lab_here, area=area_of_box(west), name="west", **wanted)

@@ -91,7 +91,7 @@ def test_the_labs_connector_is_one_of_terrakits(
     )
     assert {name: value for name, value in os.environ.items() if name.startswith(("GDAL", "CPL", "AWS"))} == before
     item = lab_here.catalog.item(*outcome.produced[0])
-    assert item["properties"]["lab:params"]["source"]["items"] == ["s2l2a-05"]
+    assert item["properties"]["lab:params"]["provider"]["items"] == ["s2l2a-05"]
     assert item["properties"]["eo:cloud_cover"] == 10
     with rasterio.open(lab_here.store.verify(item["assets"]["image"]["href"])) as fetched:
         pixels, transform, crs = fetched.read(), fetched.transform, fetched.crs
