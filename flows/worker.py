@@ -39,6 +39,7 @@ Imports = Literal["light", "torch"]
 LIGHT_MODULES = (
     "prefect.flow_engine",
     "rasterio",
+    "terralab.flows.features",
     "terralab.flows.in_lab",
     "terralab.flows.ingest",
     "terralab.flows.onboard",

@@ -10,6 +10,7 @@ from terralab.infra.cli import (
     choices,
     datasets,
     demo,
+    features,
     imagery,
     keys,
     lab,
@@ -40,6 +41,7 @@ app.add_typer(catalog.app, name="catalog", rich_help_panel="Work")
 app.add_typer(datasets.app, name="datasets", rich_help_panel="Work")
 app.add_typer(imagery.app, name="imagery", rich_help_panel="Work")
 app.add_typer(labels.app, name="labels", rich_help_panel="Work")
+app.add_typer(features.app, name="features", rich_help_panel="Work")
 app.add_typer(models.app, name="models", rich_help_panel="Work")
 app.add_typer(keys.app, name="keys", rich_help_panel="The lab")
 app.add_typer(store.app, name="store", rich_help_panel="The lab")
