@@ -11,34 +11,38 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from terralab.datasets.loading.chip_dataset import ChipDataset, Index
 
 _AHEAD = 2
 
 
-class ChipLoader(DataLoader[dict[str, Any]]):
-    """A DataLoader of whole batches.
+class ChipLoader:
+    """The batches of an epoch, as Lightning and any loop take them.
+
+    It is no `DataLoader`: Lightning would take one apart and build it anew around single chips.
 
     Args:
         chips: what to read.
-        batches: which chips come together; its `set_epoch`, where it has one, is Lightning's to call.
+        batches: which chips come together.
         workers: threads that read ahead; 0 for none.
+
+    Attributes:
+        dataset: the chips.
+        sampler: the batches; its `set_epoch`, where it has one, is Lightning's to call.
+        batch_sampler: None, as of a `DataLoader` of whole batches; Lightning looks at it.
     """
 
+    batch_sampler: None = None
+
     def __init__(self, chips: ChipDataset, batches: Any, workers: int = 0) -> None:
-        # The private generator keeps the loader from drawing its base seed from the global one at every epoch.
-        super().__init__(
-            chips,  # type: ignore[arg-type]
-            sampler=batches,
-            batch_size=None,
-            generator=torch.Generator().manual_seed(0),
-        )
-        self._chips, self._threads = chips, workers
+        self.dataset, self.sampler, self._threads = chips, batches, workers
         self._pins = torch.cuda.is_available()
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:  # type: ignore[override]
+    def __len__(self) -> int:
+        return len(self.sampler)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
         """Yield the batches of an epoch, in order."""
         if self._threads == 0:
             yield from map(self._batch, self.sampler)
@@ -56,7 +60,7 @@ class ChipLoader(DataLoader[dict[str, Any]]):
             pool.shutdown(cancel_futures=True)
 
     def _batch(self, index: Index) -> dict[str, Any]:
-        batch = self._chips[index]
+        batch = self.dataset[index]
         return _pinned(batch) if self._pins else batch
 
 
