@@ -59,6 +59,7 @@ def provider(provider_door: Provider, monkeypatch: pytest.MonkeyPatch) -> Provid
     door.requests.clear()
     door.files.clear()
     door.answer, door.change = (lambda kind, number: None), None
+    door.pause_s, door.at_once, door.most_at_once = 0.0, 0, 0
     monkeypatch.setenv("TERRALAB_IMAGERY_PROVIDERS", f"other={provider_door.url}/stac")
     monkeypatch.setenv("TERRALAB_IMAGERY_PRIVATE_HOSTS", provider_door.host)
     return provider_door

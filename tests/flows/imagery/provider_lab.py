@@ -1,7 +1,7 @@
 """A second lab as provider: real chips of terramesh as scenes, behind a door that counts, refuses and breaks off."""
 
+import asyncio
 import json
-import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -102,6 +102,8 @@ class Door:
         files: paths of file requests with their range.
         answer: given kind and number of the request; None lets it pass.
         change: what to do with the JSON of a search's answer.
+        pause_s: before each answer.
+        most_at_once: requests under way at the same time, at most.
     """
 
     app: FastAPI
@@ -109,7 +111,9 @@ class Door:
     files: list[tuple[str, str]] = field(default_factory=list)
     answer: Callable[[str, int], Reply | None] = lambda kind, number: None
     change: Callable[[dict[str, Any]], dict[str, Any]] | None = None
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    pause_s: float = 0.0
+    at_once: int = 0
+    most_at_once: int = 0
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -117,11 +121,30 @@ class Door:
             return
         path = scope["path"]
         kind = "file" if path.startswith("/files/") else "search" if path.endswith("/search") else "other"
-        with self.lock:
-            self.requests[kind] += 1
-            number = self.requests[kind]
-            if kind == "file":
-                self.files.append((path, dict(scope["headers"]).get(b"range", b"").decode()))
+        self.requests[kind] += 1
+        number = self.requests[kind]
+        if kind == "file":
+            self.files.append((path, dict(scope["headers"]).get(b"range", b"").decode()))
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+
+        missing = 1 << 60
+
+        async def answered(message: dict[str, Any]) -> None:
+            nonlocal missing
+            if message["type"] == "http.response.start":
+                missing = int(dict(message["headers"]).get(b"content-length", missing))
+            elif missing >= 0:
+                missing -= len(message.get("body", b""))
+                if missing == 0 or not message.get("more_body"):
+                    missing = -1
+                    self.at_once -= 1  # before the last byte leaves: then the client may ask for more
+            await send(message)
+
+        await self._pass(kind, number, scope, receive, answered)
+
+    async def _pass(self, kind: str, number: int, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        await asyncio.sleep(self.pause_s)
         reply = self.answer(kind, number)
         if reply is not None:
             await _send(send, reply)

@@ -316,3 +316,27 @@ def test_pixels_without_data_stay_so_and_a_window_of_them_is_no_scene(
     west = [box[0], box[1], box[0] + (box[2] - box[0]) / 3, box[3]]
     with pytest.raises(InvalidInput, match="has nothing"):
         ingest(lab_here, area=area_of_box(west), name="west", **wanted)
+
+
+@pytest.mark.parametrize("parallel", [1, 3])
+def test_no_more_is_asked_for_at_once_than_the_settings_allow(
+    provider: Provider, lab_here: Workspace, box: list[float], monkeypatch: pytest.MonkeyPatch, parallel: int
+) -> None:
+    monkeypatch.setenv("TERRALAB_IMAGERY_PARALLEL", str(parallel))
+    provider.door.pause_s = 0.05
+    ingest(Workspace(Settings()), modalities=["S2L2A", "S1RTC", "DEM"], area=area_of_box(box), dates=MAY)
+    assert provider.door.most_at_once == parallel
+
+
+def test_files_that_the_provider_says_are_elsewhere_are_not_read(
+    provider: Provider, lab_here: Workspace, box: list[float]
+) -> None:
+    def elsewhere(answer: dict[str, Any]) -> dict[str, Any]:
+        for item in answer["features"]:
+            item["assets"]["image"]["href"] = "http://127.0.0.1:5432/secret.tif"
+        return answer
+
+    provider.door.change = elsewhere
+    with pytest.raises(InvalidInput, match="not at an address that may be read"):
+        ingest(lab_here, modalities=["DEM"], area=area_of_box(box))
+    assert files_of(provider) == 0
