@@ -28,6 +28,7 @@ from terralab.extensions.record import InvalidRecord, ItemReader, ItemRecord
 DATASETS_COLLECTION = "datasets"
 MANIFEST_ASSET = "manifest"
 DVC_ASSET = "dvc"
+ITEMS_ASSET = "items"
 MEMBERS_REL = "lab:members"
 
 
@@ -46,7 +47,9 @@ def dataset_item(
     split_counts: dict[str, int],
     split_report: dict[str, Any],
     sources: Sequence[dict[str, Any]],
+    items: StoredFile | None = None,
     quality: Quality | None = None,
+    access: Mapping[str, Any] | None = None,
     links: Sequence[dict[str, Any]] = (),
 ) -> dict[str, Any]:
     """Return the item of one dataset version.
@@ -65,7 +68,9 @@ def dataset_item(
         split_counts: chips by split.
         split_report: minimum distances and touching pairs between the splits; its `leaks` becomes `lab:leaks`.
         sources: `derived_from` links to the scenes and labels of the chips.
+        items: zip of the chip items as they were frozen.
         quality: the version's quality level, where it was computed.
+        access: owner, visibility and project of the chips, where they have any.
         links: further links, such as `predecessor-version`.
     """
     frame = ItemFrame(id, DATASETS_COLLECTION, footprint, ["version", "file", SCHEMA_URI])
@@ -81,11 +86,14 @@ def dataset_item(
         SPLIT_REPORT_PROP: split_report,
         **({LEAKS_PROP: bool(split_report["leaks"])} if "leaks" in split_report else {}),
         **known({QUALITY_PROP: quality.to_stac() if quality else None}),
+        **(access or {}),
     }
     frame.assets = {
         MANIFEST_ASSET: asset(manifest, "application/json", ["metadata", "collection-mirror"], "Chips and checksums"),
         DVC_ASSET: asset(dvc_file, "text/yaml", ["metadata"], "DVC file"),
     }
+    if items is not None:
+        frame.assets[ITEMS_ASSET] = asset(items, "application/zip", ["metadata"], "Chip items as they were frozen")
     frame.links = [
         {"rel": MEMBERS_REL, "href": f"collections/{chips_collection}/items", "type": "application/geo+json"},
         *sources,
@@ -104,6 +112,7 @@ class DatasetRecord(ItemRecord):
         chips_collection: the collection whose chips it froze.
         manifest: JSON list of the chips with their files.
         dvc_file: the `.dvc` file.
+        items: zip of the chip items as they were frozen; None in versions of the first releases.
         dvc_rev: git commit that holds it.
         dvc_tree: DVC's hash of the tree.
         class_counts: labelled pixels by class name.
@@ -117,6 +126,7 @@ class DatasetRecord(ItemRecord):
     chips_collection: str
     manifest: StoredFile
     dvc_file: StoredFile
+    items: StoredFile | None
     dvc_rev: str
     dvc_tree: str
     class_counts: Mapping[str, int]
@@ -141,6 +151,7 @@ class DatasetRecord(ItemRecord):
             chips_collection=_chips_collection(reader),
             manifest=reader.file(MANIFEST_ASSET),
             dvc_file=reader.file(DVC_ASSET),
+            items=reader.file(ITEMS_ASSET) if ITEMS_ASSET in (item.get("assets") or {}) else None,
             dvc_rev=reader.field(DVC_REV_PROP, str),
             dvc_tree=reader.field(DVC_TREE_PROP, str),
             class_counts=reader.field(CLASS_COUNTS_PROP, dict),

@@ -1,7 +1,7 @@
 """Freezing a dataset: its chips and split become a version that DVC and the catalog can prove."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from prefect import flow
@@ -9,8 +9,12 @@ from prefect.client.schemas.objects import State
 from pydantic import BaseModel, Field
 
 from terralab.catalog.errors import AlreadyExists, InvalidInput
+from terralab.catalog.frozen_items import ITEMS_FILE, write_items
+from terralab.catalog.frozen_versions import note_archive
 from terralab.catalog.workspace import Workspace
 from terralab.datasets.dvc_repository import DVC_FILE, VersionRepository, dvc_file
+from terralab.datasets.versioning.difference import difference
+from terralab.datasets.versioning.frozen_version import FrozenVersion
 from terralab.datasets.versions import (
     Version,
     class_counts,
@@ -22,8 +26,17 @@ from terralab.datasets.versions import (
 from terralab.extensions.checksum import multihash_of_bytes
 from terralab.extensions.dataset import DATASETS_COLLECTION, dataset_item, datasets_collection
 from terralab.extensions.ids import code_version, derived_id
-from terralab.extensions.item import Footprint, item_link
-from terralab.extensions.lab import DATASET_PROP, DATASET_VERSION_PROP, DVC_REV_PROP, DVC_TREE_PROP, RunType
+from terralab.extensions.item import Footprint, StoredFile, item_link, known
+from terralab.extensions.lab import (
+    DATASET_PROP,
+    DATASET_VERSION_PROP,
+    DVC_REV_PROP,
+    DVC_TREE_PROP,
+    OWNER_PROP,
+    PROJECT_PROP,
+    VISIBILITY_PROP,
+    RunType,
+)
 from terralab.flows.in_lab import in_lab
 from terralab.flows.progress import Progress
 from terralab.flows.recorded_run import Outcome, RecordedRun, finished_run, recorded_run
@@ -68,10 +81,7 @@ def version_dataset(workspace: Workspace, request: VersionRequest, progress: Pro
     content = _content(workspace, collection, number)
     existing = workspace.catalog.find_item(DATASETS_COLLECTION, content.item_id)
     if existing is not None and existing["assets"][_MANIFEST_ASSET]["file:checksum"] != content.checksum:
-        raise AlreadyExists(
-            f"version {number} of {content.dataset} is there already, with other chips or another split;"
-            " choose a higher tag"
-        )
+        content = content.as_written(FrozenVersion(existing, workspace.store))
     run_id = derived_id(f"version-{content.dataset}", {"manifest": content.checksum}, {"tag": str(number)})
     if existing is not None and content.is_current(existing) and (done := finished_run(workspace, run_id)):
         return done
@@ -123,6 +133,19 @@ class _Content:
         links = [link for chip in self.chips for link in chip["links"] if link["rel"] == "derived_from"]
         return [link for _, link in sorted({str(link["href"]): link for link in links}.items())]
 
+    def as_written(self, existing: FrozenVersion) -> "_Content":
+        """Return the same with the manifest that was written first, perhaps by an earlier release in another form.
+
+        Raises:
+            AlreadyExists: that manifest says something else.
+        """
+        if not difference(existing.manifest, self.manifest).is_empty:
+            raise AlreadyExists(
+                f"version {self.number} of {self.dataset} is there already, with other chips or another split;"
+                " choose a higher tag"
+            )
+        return replace(self, manifest=existing.manifest, text=manifest_bytes(existing.manifest))
+
     def is_current(self, existing: dict[str, Any]) -> bool:
         """Say whether every chip carries the version that `existing` describes."""
         wanted = (str(self.number), existing["properties"][DVC_TREE_PROP])
@@ -157,6 +180,7 @@ def _freeze(
     revision = repository.commit(content.dataset, f"v{content.number}", written)
     progress.step("publish")
     counts = split_counts(content.manifest)
+    chips = [_frozen(chip, content, tree, revision) for chip in content.chips]
     item = dataset_item(
         id=content.item_id,
         dataset=content.dataset,
@@ -171,6 +195,8 @@ def _freeze(
         split_counts=counts,
         split_report=collection.get(SPLIT_REPORT, {}),
         sources=content.sources,
+        items=_archived(workspace, chips, content),
+        access=known({name: collection.get(name) for name in (OWNER_PROP, VISIBILITY_PROP, PROJECT_PROP)}),
         links=[run.link],
     )
     others = _other_versions(workspace, content)
@@ -179,7 +205,7 @@ def _freeze(
             datasets_collection(content.footprint),
             {**collection, "version": str(content.number), DVC_TREE_PROP: tree, DVC_REV_PROP: revision},
         ],
-        items=[*_linked([*others, item]), *(_frozen(chip, content, tree, revision) for chip in content.chips)],
+        items=[*_linked([*others, item]), *chips],
         produced=[(DATASETS_COLLECTION, content.item_id)],
         metrics={"chips": len(content.chips), **{f"{name}_chips": count for name, count in counts.items()}},
         details={
@@ -191,6 +217,16 @@ def _freeze(
             "git_tag": f"{content.dataset}/v{content.number}",
         },
     )
+
+
+def _archived(workspace: Workspace, chips: Sequence[dict[str, Any]], content: _Content) -> StoredFile:
+    """Store the chip items as they are now, since the catalog's own may change."""
+    with workspace.store.scratch() as folder:
+        write_items(chips, folder / ITEMS_FILE)
+        stored = workspace.store.put(folder / ITEMS_FILE)
+    with workspace.catalog.connection() as connection:
+        note_archive(connection, stored.checksum, content.item_id, str(chips[0]["collection"]), chips)
+    return stored
 
 
 def _frozen(chip: dict[str, Any], content: _Content, tree: str, revision: str) -> dict[str, Any]:

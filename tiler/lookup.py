@@ -7,6 +7,8 @@ checksum once per state of the file, so that damage on the disk is an error and 
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,23 +23,18 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from terralab.catalog.access.policy import guarded, may_read
 from terralab.catalog.access.principal import Principal
 from terralab.catalog.errors import AssetCorrupt, InvalidRaster, ServiceUnavailable, UnknownName
+from terralab.catalog.frozen_versions import is_noted
 from terralab.catalog.settings import Settings
 from terralab.catalog.store import open_store, parse_href
 from terralab.extensions.ids import is_valid_id
+from terralab.tiler.entry import Entry, unknown_item
+from terralab.tiler.frozen import FrozenChips
 
 TIFF_TYPE = "image/tiff"
 _SEARCH_PATH = "-c search_path=pgstac,public -c statement_timeout=5000"
 _WAIT_SECONDS = 5.0
 _MAX_CONNECTIONS = 4  # a lookup takes milliseconds and is remembered; the API's own pool is larger
 _REMEMBERED_SECONDS = 3.0
-
-
-@dataclass(frozen=True)
-class Entry:
-    """An item and its collection as the catalog has them."""
-
-    item: dict[str, Any]
-    collection: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -82,6 +79,7 @@ class Lookup:
         self._store = open_store(settings)
         self._pool: ConnectionPool[psycopg.Connection[Any]] | None = None
         self._remembered = lru_cache(maxsize=512)(self._fetch)
+        self._frozen = FrozenChips(self._current, self._collection, self._is_noted, self._intact_path)
         self._intact: set[tuple[str, int, int, int]] = set()
         self._verifying = Lock()
 
@@ -108,8 +106,14 @@ class Lookup:
         """Read every item anew, as after a change."""
         self._remembered.cache_clear()
 
-    def entry(self, collection: str, item: str, caller: Principal) -> Entry:
+    def entry(self, collection: str, item: str, caller: Principal, version: str | None = None) -> Entry:
         """Return an item with its collection, at most a few seconds old.
+
+        Args:
+            collection: id of its collection.
+            item: its id.
+            caller: who asks.
+            version: of the dataset, for a chip as that version froze it.
 
         Raises:
             UnknownName: there is no such item that the caller may read.
@@ -117,12 +121,16 @@ class Lookup:
         """
         if not (is_valid_id(collection) and is_valid_id(item)):
             raise UnknownName(f"no item {item!r} in collection {collection!r}: that is not a valid id")
-        found = self._remembered(collection, item, int(time.monotonic() / _REMEMBERED_SECONDS))
+        if version is not None:
+            return self._frozen.entry(collection, item, caller, version)
+        found = self._current(collection, item)
         if not may_read(caller, guarded(found.item), guarded(found.collection)):
-            raise _unknown(collection, item)
+            raise unknown_item(collection, item)
         return found
 
-    def asset(self, collection: str, item: str, key: str, caller: Principal) -> CatalogAsset:
+    def asset(
+        self, collection: str, item: str, key: str, caller: Principal, version: str | None = None
+    ) -> CatalogAsset:
         """Return a raster asset whose bytes are as they were stored.
 
         Raises:
@@ -130,7 +138,7 @@ class Lookup:
             InvalidRaster: the asset is no TIFF of the asset store.
             AssetCorrupt: its bytes are missing or damaged.
         """
-        found = self.entry(collection, item, caller)
+        found = self.entry(collection, item, caller, version)
         assets = found.item.get("assets") or {}
         if key not in assets:
             raise UnknownName.of(f"asset of {collection}/{item}", key, list(assets))
@@ -143,19 +151,38 @@ class Lookup:
             raise InvalidRaster(f"asset {key!r} of {collection}/{item} is not in the asset store") from error
         return CatalogAsset(found, key, checksum, self._intact_path(href))
 
+    def _current(self, collection: str, item: str) -> Entry:
+        return self._remembered(collection, item, int(time.monotonic() / _REMEMBERED_SECONDS))
+
     def _fetch(self, collection: str, item: str, _moment: int) -> Entry:
+        with self._connection() as connection:
+            row = connection.execute(
+                "SELECT get_item(%s, %s), get_collection(%s)", (item, collection, collection)
+            ).fetchone()
+        if row is None or row[0] is None:
+            raise unknown_item(collection, item)
+        return Entry(row[0], row[1] or {})
+
+    def _collection(self, collection: str) -> dict[str, Any]:
+        with self._connection() as connection:
+            row = connection.execute("SELECT get_collection(%s)", (collection,)).fetchone()
+        if row is None or row[0] is None:
+            raise UnknownName(f"no collection is called {collection!r}")
+        return dict(row[0])
+
+    def _is_noted(self, archive: str, version_item: str, collection: str) -> bool:
+        with self._connection() as connection:
+            return is_noted(connection, archive, version_item, collection)
+
+    @contextmanager
+    def _connection(self) -> Iterator[psycopg.Connection[Any]]:
         if self._pool is None:
             raise ServiceUnavailable("the tile server is not running yet")
         try:
             with self._pool.connection(timeout=_WAIT_SECONDS) as connection:
-                row = connection.execute(
-                    "SELECT get_item(%s, %s), get_collection(%s)", (item, collection, collection)
-                ).fetchone()
+                yield connection
         except (PoolTimeout, psycopg.OperationalError) as error:
             raise ServiceUnavailable("the database does not answer; try again in a moment") from error
-        if row is None or row[0] is None:
-            raise _unknown(collection, item)
-        return Entry(row[0], row[1] or {})
 
     def _intact_path(self, href: str) -> Path:
         try:
@@ -175,10 +202,6 @@ class Lookup:
             if state not in self._intact:
                 self._store.verify(state[0])
                 self._intact.add(state)
-
-
-def _unknown(collection: str, item: str) -> UnknownName:
-    return UnknownName(f"no item is called {item!r} in collection {collection!r}")
 
 
 def _decode_json_fast(connection: psycopg.Connection[Any]) -> None:

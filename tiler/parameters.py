@@ -34,10 +34,13 @@ def find_asset(
     collection: Annotated[str, Path(description="Collection id.")],
     item: Annotated[str, Path(description="Item id.")],
     asset: Annotated[str, Path(description="Asset key.")],
+    version: Annotated[
+        str | None, Query(max_length=32, description="Of the dataset, such as `1.0.0`: the chip as that froze it.")
+    ] = None,
 ) -> CatalogAsset:
     """Return the asset that the path names, where the caller may read its item."""
     lookup: Lookup = request.app.state.lookup
-    return lookup.asset(collection, item, asset, caller)
+    return lookup.asset(collection, item, asset, caller, version)
 
 
 AssetDep = Annotated[CatalogAsset, Depends(find_asset)]

@@ -51,7 +51,7 @@ class ViewerExtension(FactoryExtension):
                 "bounds": bounds,
                 "maxzoom": deepest,
                 "layers": [*_sources(request, asset, mount), _layer(mount, item, asset.key, view.title, query)],
-                "point": f"{_root(mount, item, asset.key)}/point/{{lon}},{{lat}}",
+                "point": f"{_root(mount, item, asset.key)}/point/{{lon}},{{lat}}{_own_query(asset)}",
             }
             page = _TEMPLATES.get_template("map.html").render(
                 static=f"{mount}/static",
@@ -95,6 +95,10 @@ def _layer(mount: str, item: dict[str, Any], key: str, title: str, query: str) -
 
 def _root(mount: str, item: dict[str, Any], key: str) -> str:
     return f"{mount}/collections/{item['collection']}/items/{item['id']}/assets/{quote(key)}"
+
+
+def _own_query(asset: CatalogAsset) -> str:
+    return f"?{urlencode(asset.entry.query)}" if asset.entry.query else ""
 
 
 def _stac_url(request: Request, item: dict[str, Any]) -> str:

@@ -52,15 +52,20 @@ class WmtsExtension(FactoryExtension):
             title = f"{asset.entry.item['id']} {asset.key}"
             url = f"{asset_url(request, asset)}/{_TMS}/{{TileMatrix}}/{{TileCol}}/{{TileRow}}.png"
             layers = [
-                _layer(f"{title}: {preset(asset, name).title}", f"{asset.key}-{name}", url, name, bounds)
+                _layer(
+                    f"{title}: {preset(asset, name).title}",
+                    f"{asset.key}-{name}",
+                    f"{url}?{urlencode({'render': name, **asset.entry.query})}",
+                    bounds,
+                )
                 for name in preset_names(asset)
             ]
             return XMLResponse("\n".join([_HEAD.format(title=escape(title)), *layers, _matrix_set(tms, deepest)]))
 
 
-def _layer(title: str, name: str, url: str, render: str, bounds: tuple[float, float, float, float]) -> str:
+def _layer(title: str, name: str, url: str, bounds: tuple[float, float, float, float]) -> str:
     west, south, east, north = bounds
-    template = quoteattr(f"{url}?{urlencode({'render': render})}")
+    template = quoteattr(url)
     box: dict[str, Any] = {"west": west, "south": south, "east": east, "north": north}
     return _LAYER.format(title=escape(title), name=escape(name), tms=_TMS, template=template, **box)
 

@@ -12,6 +12,7 @@ from terralab.catalog.errors import AlreadyExists, InvalidInput, UnknownName
 from terralab.catalog.inbox import stage
 from terralab.catalog.workspace import Workspace
 from terralab.datasets.simulate import write_scenes
+from terralab.datasets.versioning.frozen_version import find_version
 from terralab.datasets.versioning.proof import prove
 from terralab.flows.onboard import OnboardRequest, onboard_dataset
 from terralab.flows.progress import LogProgress
@@ -99,13 +100,15 @@ def test_manifest_and_items_tell_the_same(dataset: Workspace) -> None:
 
 def test_the_catalog_proves_the_version(dataset: Workspace) -> None:
     freeze(dataset)
-    item = dataset.catalog.item("datasets", "sim-v1-0-0")
-    assert prove(dataset, item).holds
+    version = find_version(dataset, "sim@v1.0.0")
+    assert prove(dataset, version, read_bytes=True).holds
     with dataset.catalog.connection() as connection:
         chip = next(iter(dataset.catalog.search(collections=["sim-v1"], limit=1)))
         chip["assets"]["mask"]["file:checksum"] = "d50110" + "0" * 32
         connection.execute("SELECT upsert_item(%s::jsonb)", (json.dumps(chip),))
-    assert not prove(dataset, item).holds
+    proof = prove(dataset, version)
+    assert not proof.holds
+    assert proof.differing == (f"masks/{chip['id']}.tif",)
 
 
 def test_same_content_is_reused_and_other_content_needs_another_tag(dataset: Workspace) -> None:
