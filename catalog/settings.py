@@ -237,15 +237,17 @@ class ImagerySettings(BaseSettings):
     )
     hosts: str = Field(
         default="",
-        description="Hosts besides a provider's own that its files may lie on, with ','; `*.example.org` for all below.",
+        description="Hosts (with ',') that a provider's files may lie on besides its own; `*.example.org`: all below.",
     )
     private_hosts: str = Field(
         default="",
-        description="Hosts (with ',') that may have private addresses or no TLS, such as another lab: `127.0.0.1:8080`.",
+        description="Hosts (with ',') that may be private or without TLS, such as another lab: `127.0.0.1:8080`.",
     )
     parallel: int = Field(default=4, ge=1, le=64, description="Files of a provider that are read at once.")
     attempts: int = Field(default=5, ge=1, le=20, description="How often a request is sent where a provider is busy.")
-    timeout_s: float = Field(default=60.0, gt=0, description="Longest silence of a provider, seconds.")
+    timeout_s: float = Field(
+        default=60.0, gt=0, description="Longest silence of a provider, seconds; an answer may take ten times as long."
+    )
     longest_wait_s: float = Field(
         default=120.0, gt=0, description="Longest wait that a provider may ask for (`Retry-After`), seconds."
     )

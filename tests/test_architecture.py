@@ -47,7 +47,8 @@ def test_web_and_command_line_load_nothing_heavy(module: str) -> None:
 
 def test_flows_are_read_without_torch() -> None:
     flows = ", ".join(
-        f"terralab.flows.{name}" for name in ("onboard", "split", "version", "tune", "predict", "validate", "features")
+        f"terralab.flows.{name}"
+        for name in ("ingest", "onboard", "split", "version", "tune", "predict", "validate", "features")
     )
     check = f"import {flows}, sys; sys.exit(int('torch' in sys.modules))"
     assert subprocess.run([sys.executable, "-c", check], capture_output=True).returncode == 0

@@ -146,6 +146,7 @@ def _named(host: str, port: int, usual: int, names: tuple[str, ...]) -> bool:
             continue
         if not number and usual and port != usual:
             continue
+        wanted = wanted.strip("[]")
         if host == wanted or (wanted.startswith("*.") and host.endswith(wanted[1:]) and host != wanted[2:]):
             return True
     return False

@@ -30,6 +30,7 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 _MOST_REDIRECTS = 5
 _FIRST_WAIT_S = 0.5
 _LARGEST_ANSWER = 64 << 20
+_SILENCES = 10  # how many of the longest silences an answer may take in all: one byte a minute is no answer
 
 
 class HttpReads:
@@ -140,8 +141,11 @@ class HttpReads:
 
     def _content(self, answer: httpx.Response, url: str, largest: int) -> bytes:
         parts, size = [], 0
+        latest = time.monotonic() + _SILENCES * self._settings.timeout_s
         for part in answer.iter_bytes():
             size += len(part)
+            if time.monotonic() > latest:
+                raise httpx.ReadTimeout(f"the answer takes longer than {_SILENCES * self._settings.timeout_s:g} s")
             if size > largest:
                 raise TooLarge(f"{self._shown(url)} answers with more than {largest} bytes")
             parts.append(part)

@@ -38,6 +38,7 @@ def most(times: dict[str, list[datetime]], tolerance: timedelta) -> int:
     return best
 
 
+@settings(deadline=None)
 @given(modalities, tolerances)
 def test_groups_are_whole_near_and_share_no_time(times: dict[str, list[datetime]], tolerance: timedelta) -> None:
     groups = align(times, tolerance)
@@ -67,17 +68,20 @@ def test_there_are_as_many_groups_as_can_be(times: dict[str, list[datetime]], to
     assert len(align(times, tolerance)) == most(times, tolerance)
 
 
+@settings(deadline=None)
 @given(modalities, tolerances)
 def test_order_of_modalities_and_times_does_not_matter(times: dict[str, list[datetime]], tolerance: timedelta) -> None:
     turned = {name: list(reversed(times[name])) * 2 for name in reversed(list(times))}
     assert align(turned, tolerance) == align(times, tolerance)
 
 
+@settings(deadline=None)
 @given(modalities, tolerances)
 def test_a_wider_tolerance_finds_no_fewer(times: dict[str, list[datetime]], tolerance: timedelta) -> None:
     assert len(align(times, tolerance + timedelta(hours=5))) >= len(align(times, tolerance))
 
 
+@settings(deadline=None)
 @given(modalities, tolerances)
 def test_no_unused_time_would_be_nearer(times: dict[str, list[datetime]], tolerance: timedelta) -> None:
     groups = align(times, tolerance)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapely import box, unary_union
 from shapely.geometry import shape
@@ -91,6 +91,7 @@ boxes = st.tuples(st.integers(0, 40), st.integers(0, 40), st.integers(1, 10), st
 )
 
 
+@settings(deadline=None)
 @given(st.lists(boxes, min_size=1, max_size=8))
 def test_places_cover_the_area_and_do_not_overlap(outlines: list[Any]) -> None:
     whole = unary_union(outlines)

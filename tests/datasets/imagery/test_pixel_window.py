@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import Transformer
 
@@ -25,6 +25,7 @@ def test_a_box_beyond_the_grid_is_cut_and_one_beside_it_has_none() -> None:
     assert window_of(DEGREES, (-20, 0, 10, 90)) is None
 
 
+@settings(deadline=None)
 @given(st.integers(0, 289), st.integers(0, 389))
 def test_the_pixel_of_every_point_is_in_the_window_of_a_box_around_it(column: int, row: int) -> None:
     to_degrees = Transformer.from_crs(UTM.crs, "EPSG:4326", always_xy=True)

@@ -2,7 +2,9 @@
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -192,6 +194,21 @@ def test_a_connection_that_breaks_is_made_again(web: Callable[[Answer], Web]) ->
     server = web(answer)
     assert reads_of(server).json("GET", f"{server.url}/a") == {"all": True}
     assert len(server.asked) == 2
+
+
+def test_an_answer_that_drips_is_broken_off(web: Callable[[Answer], Web]) -> None:
+    def drip(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("content-length", "1000")
+        handler.end_headers()
+        with suppress(OSError):
+            for _ in range(1000):
+                handler.wfile.write(b" ")
+                time.sleep(0.05)
+
+    server = web(drip)
+    with pytest.raises(ServiceUnavailable, match="longer than 1 s"):
+        reads_of(server, attempts=1, timeout_s=0.1).json("GET", f"{server.url}/a")
 
 
 def test_an_answer_without_end_is_cut_off(web: Callable[[Answer], Web]) -> None:
