@@ -14,8 +14,8 @@ from terralab.catalog.settings import Settings
 from terralab.catalog.store import Store
 from terralab.datasets.loading.chip_arrays import Bands, ChipArrays
 from terralab.datasets.packs.contents import Contents
-from terralab.datasets.packs.pack import Pack
 from terralab.datasets.packs.pack_folder import PackFolder
+from terralab.datasets.packs.stored_pack import PackSource
 from terralab.extensions.checksum import MD5_PREFIX
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def to_torch(
     chips: Chips,
     open_file: OpenFile,
     settings: Settings,
+    stored: PackSource | None = None,
     split: str | None = None,
     augment_seed: int | None = None,
     bands: Bands | None = None,
@@ -42,6 +43,7 @@ def to_torch(
         chips: manifest or items.
         open_file: gives their files.
         settings: say where packs are kept.
+        stored: where a pack of all chips can be fetched from.
         split: `train`, `validate` or `test`; None for all chips.
         augment_seed: seed of flips and quarter turns; None for none.
         bands: names of the bands to give; of several modalities by their names.
@@ -51,11 +53,16 @@ def to_torch(
     """
     from terralab.datasets.loading.chip_dataset import ChipDataset
 
-    return ChipDataset(chip_arrays(chips, open_file, settings, split, bands), augment_seed)
+    return ChipDataset(chip_arrays(chips, open_file, settings, stored, split, bands), augment_seed)
 
 
 def to_lightning(
-    chips: Chips, open_file: OpenFile, settings: Settings, split: None = None, **options: Any
+    chips: Chips,
+    open_file: OpenFile,
+    settings: Settings,
+    stored: PackSource | None = None,
+    split: None = None,
+    **options: Any,
 ) -> "ChipDataModule":
     """Return all splits as a Lightning data module; `options` are those of `ChipDataModule`.
 
@@ -65,13 +72,15 @@ def to_lightning(
     from terralab.datasets.loading.data_module import ChipDataModule
 
     contents = _contents(chips)
-    return ChipDataModule(open_pack(contents, open_file, settings), contents, **options)
+    pack = PackFolder.of_settings(settings).open(contents, open_file, stored=stored)
+    return ChipDataModule(pack, contents, **options)
 
 
 def to_sklearn(
     chips: Chips,
     open_file: OpenFile,
     settings: Settings,
+    stored: PackSource | None = None,
     split: str | None = None,
     unit: "Unit | None" = None,
     pixels: int | None = 20_000,
@@ -81,13 +90,16 @@ def to_sklearn(
     """Return the chips of a split as `X`, `y` and `groups`; see `sklearn_arrays`."""
     from terralab.datasets.loading.sklearn_arrays import sklearn_arrays
 
-    return sklearn_arrays(chip_arrays(chips, open_file, settings, split, bands, scale=False), unit, pixels, seed)
+    return sklearn_arrays(
+        chip_arrays(chips, open_file, settings, stored, split, bands, scale=False), unit, pixels, seed
+    )
 
 
 def to_tf(
     chips: Chips,
     open_file: OpenFile,
     settings: Settings,
+    stored: PackSource | None = None,
     split: str | None = None,
     batch_size: int = 8,
     seed: int | None = None,
@@ -100,30 +112,29 @@ def to_tf(
     """
     from terralab.datasets.loading.tensorflow_data import tensorflow_data
 
-    return tensorflow_data(chip_arrays(chips, open_file, settings, split, bands), batch_size, seed)
+    return tensorflow_data(chip_arrays(chips, open_file, settings, stored, split, bands), batch_size, seed)
 
 
 def chip_arrays(
     chips: Chips,
     open_file: OpenFile,
     settings: Settings,
+    stored: PackSource | None,
     split: str | None,
     bands: Bands | None = None,
     scale: bool = True,
 ) -> ChipArrays:
     """Return the chips of a split as numpy batches.
 
-    A pack of the whole is used where there is one; else one of the split alone is made.
+    A pack of the whole is used where there is one, here or stored; else one of the split alone is made.
     """
     contents = _contents(chips)
-    part = contents.of_split(split)
-    pack = PackFolder.of_settings(settings).find(contents) or open_pack(part, open_file, settings)
+    part, packs = contents.of_split(split), PackFolder.of_settings(settings)
+    pack = packs.find(contents)
+    if pack is None:
+        whole = contents if stored is not None else part
+        pack = packs.open(whole, open_file, stored=stored)
     return ChipArrays(pack, part, bands, scale)
-
-
-def open_pack(contents: Contents, open_file: OpenFile, settings: Settings) -> Pack:
-    """Return the pack of the chips, made where there is none."""
-    return PackFolder.of_settings(settings).open(contents, open_file)
 
 
 def from_store(store: Store) -> OpenFile:

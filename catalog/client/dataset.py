@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pystac
 
-from terralab.catalog.client.loading import FileSource, Loading
+from terralab.catalog.client.loading import FileSource, Loading, PackedFiles
 from terralab.catalog.client.search import Search
 from terralab.catalog.client.transport import Transport
 from terralab.catalog.errors import InvalidInput, UnknownName
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import geopandas
 
     from terralab.catalog.client.lab import Lab
+
+_PACK_ASSET = "pack"
 
 
 class Dataset(Loading):
@@ -109,6 +111,15 @@ class Dataset(Loading):
 
     def _chips(self, options: dict[str, Any]) -> Mapping[str, Any]:
         return self.manifest(options.pop("version", None))
+
+    def _packed(self, options: Mapping[str, Any]) -> PackedFiles | None:
+        asset = self.version(options.get("version")).assets.get(_PACK_ASSET)
+        if asset is None:
+            return None
+        return PackedFiles(self._transport, asset.href, str(asset.extra_fields["file:checksum"]))
+
+    def _keep(self, folder: Path, split: str | None, options: Mapping[str, Any]) -> None:
+        self.download(folder, split, options.get("version"))
 
     def _source(self) -> tuple[FileSource, Settings]:
         return FileSource(self._transport, self.name), self._lab.settings

@@ -16,9 +16,9 @@ from typing import Any
 from urllib.parse import quote
 
 from terralab.catalog.client.transport import Transport
-from terralab.catalog.errors import AssetCorrupt, SetupProblem
+from terralab.catalog.errors import AssetCorrupt, InvalidInput, SetupProblem
 from terralab.catalog.settings import Settings
-from terralab.extensions.checksum import MD5_PREFIX
+from terralab.extensions.checksum import MD5_PREFIX, SHA256_PREFIX
 
 LOADERS = "terralab.loaders"
 """Entry points of functions that make what a framework takes; see `Loading.to_torch`."""
@@ -86,6 +86,34 @@ class FileSource:
         return open_file
 
 
+class PackedFiles:
+    """The pack that a version's item names, from a lab.
+
+    Args:
+        transport: to the lab.
+        href: of the index.
+        checksum: of the index.
+    """
+
+    def __init__(self, transport: Transport, href: str, checksum: str) -> None:
+        self._transport, self._href, self._checksum = transport, href, checksum
+
+    def index(self) -> bytes:
+        """Return the index.
+
+        Raises:
+            AssetCorrupt: it differs from its checksum.
+        """
+        content = b"".join(self._transport.download(self._href))
+        if SHA256_PREFIX + hashlib.sha256(content).hexdigest() != self._checksum:
+            raise AssetCorrupt(f"{self._href}: the bytes that arrived differ from the checksum {self._checksum}")
+        return content
+
+    def shard(self, number: int, sha256: str) -> Iterator[bytes]:
+        """Yield the bytes of a shard."""
+        return self._transport.download(f"/files/{SHA256_PREFIX}{sha256}/shard-{number:05d}.bin")
+
+
 class Loading(ABC):
     """What can be loaded: the chips of a dataset version, or those that a search finds."""
 
@@ -94,8 +122,8 @@ class Loading(ABC):
 
         Args:
             split: `train`, `validate` or `test`; all chips by default.
-            folder: where the GeoTIFFs are put and stay; by default only the pack of them stays, below `work/packs` of
-                the lab's home folder on this machine.
+            folder: where the GeoTIFFs of a dataset are put and stay; by default only the pack of them stays, below
+                `work/packs` of the lab's home folder on this machine.
             options: `version`; `augment_seed` for flips and turns; `bands`.
 
         Raises:
@@ -147,6 +175,14 @@ class Loading(ABC):
     def _chips(self, options: dict[str, Any]) -> Mapping[str, Any] | Sequence[Mapping[str, Any]]:
         """Return the manifest, or chip items; takes out of `options` what is not for the loader."""
 
+    def _packed(self, options: Mapping[str, Any]) -> PackedFiles | None:
+        """Return where a pack of all the chips can be fetched from, None where it cannot."""
+        return None
+
+    def _keep(self, folder: Path, split: str | None, options: Mapping[str, Any]) -> None:
+        """Put the files into a folder, to stay."""
+        raise InvalidInput("the chips of a search are packed and no files of them are kept; leave `folder` out")
+
     @abstractmethod
     def _source(self) -> tuple[FileSource, Settings]:
         """Return where the files come from, and the settings of this machine."""
@@ -157,9 +193,12 @@ class Loading(ABC):
             raise SetupProblem(f"there is no loader {framework!r} here; install terralab[flows], which has it")
         load: Callable[..., Any] = next(iter(found)).load()
         source, settings = self._source()
+        if folder is not None:
+            self._keep(Path(folder), split, options)
+        packed = self._packed(options) if folder is None else None
         chips = self._chips(options)
         files = source.passing() if folder is None else source.kept(Path(folder))
-        return load(chips, files, settings, split, **options)
+        return load(chips, files, settings, packed, split, **options)
 
 
 def _md5(path: Path) -> str:

@@ -13,6 +13,7 @@ from terralab.datasets.packs.contents import Contents
 from terralab.datasets.packs.index import INDEX_FILE, PackIndex
 from terralab.datasets.packs.pack import Pack
 from terralab.datasets.packs.packing import OnChip, OpenFile, make_pack
+from terralab.datasets.packs.stored_pack import PackSource, fetch_pack
 
 FOLDER = "packs"
 
@@ -37,13 +38,16 @@ class PackFolder:
         """Return the packs in the lab's home folder."""
         return cls(settings.work_folder / FOLDER, round(settings.packs.cache_gb * 1e9))
 
-    def open(self, contents: Contents, open_file: OpenFile, on_chip: OnChip = _silent) -> Pack:
+    def open(
+        self, contents: Contents, open_file: OpenFile, on_chip: OnChip = _silent, stored: PackSource | None = None
+    ) -> Pack:
         """Return the pack of the contents, made now where there is none.
 
         Args:
             contents: the chips.
             open_file: gives their files.
             on_chip: told of every chip that is packed.
+            stored: where the pack can be fetched from, in place of being made.
 
         Raises:
             AssetCorrupt: a file is missing or differs from its checksum; the message names it.
@@ -59,7 +63,10 @@ class PackFolder:
             found = self.find(contents)
             if found is not None:
                 return found
-            make_pack(contents, open_file, path, on_chip)
+            if stored is not None:
+                fetch_pack(stored, contents, path, on_chip)
+            else:
+                make_pack(contents, open_file, path, on_chip)
             pack = Pack(path)
         self.shrink()
         return pack

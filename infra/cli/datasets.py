@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from terralab.infra.cli import datasets_quality
+from terralab.infra.cli import datasets_pack, datasets_quality
 from terralab.infra.cli.flow_command import run_and_print
 from terralab.infra.cli.output import AsJson, print_json, print_table
 
@@ -95,6 +95,7 @@ def version(
 
 
 app.command()(datasets_quality.qa)
+app.command()(datasets_pack.pack)
 
 
 @app.command("list")

@@ -164,7 +164,7 @@ def test_a_split_without_labels_is_named(workspace: Workspace) -> None:
     images, masks = ponds(5, 16)
     masks[3] = 255
     manifest = manifest_of(workspace, freeze(workspace, images, masks, split_names(3, 1, 1)))
-    pack = chip_arrays(manifest, from_store(workspace.store), workspace.settings, None).pack
+    pack = chip_arrays(manifest, from_store(workspace.store), workspace.settings, None, None).pack
     with pytest.raises(TooFewChips, match="'validate' has 0 chips with labels"):
         ChipDataModule(pack, Contents.of_manifest(manifest))
 
@@ -173,15 +173,15 @@ def test_a_split_is_read_from_the_store_and_packed_once(workspace: Workspace) ->
     images, masks = ponds(6, 16)
     manifest = manifest_of(workspace, freeze(workspace, images, masks, split_names(3, 2, 1)))
     read = from_store(workspace.store)
-    chips = to_torch(manifest, read, workspace.settings, "validate")
+    chips = to_torch(manifest, read, workspace.settings, None, "validate")
     assert chips.ids == ["ponds-003", "ponds-004"]
     assert (chips.raw(1)[0] == images[4]).all()
     (folder,) = [path for path in (workspace.settings.work_folder / "packs").iterdir() if path.name != "locks"]
     made = (folder / "shard-00000.bin").stat().st_mtime_ns
-    to_torch(manifest, read, workspace.settings, "validate")
+    to_torch(manifest, read, workspace.settings, None, "validate")
     assert (folder / "shard-00000.bin").stat().st_mtime_ns == made
     with pytest.raises(UnknownName, match="did you mean validate"):
-        to_torch(manifest, read, workspace.settings, "val")
+        to_torch(manifest, read, workspace.settings, None, "val")
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -271,16 +271,16 @@ def test_arrays_for_scikit_learn(workspace: Workspace) -> None:
     images, masks = ponds(6, 16)
     manifest = manifest_of(workspace, freeze(workspace, images, masks, split_names(4, 1, 1)))
     read = from_store(workspace.store)
-    found = to_sklearn(manifest, read, workspace.settings, "train", pixels=None)
+    found = to_sklearn(manifest, read, workspace.settings, None, "train", pixels=None)
     assert found.X.shape == (4 * 14 * 16, 3)
     assert found.features == ["B03", "B08", "B11"]
     assert np.array_equal(found.y, masks[:4, 2:].ravel())
     assert np.array_equal(found.X[:224, 1], images[0, 1, 2:].ravel())
     assert found.groups.tolist() == [f"g{n}" for n in range(4) for _ in range(224)]
-    few = to_sklearn(manifest, read, workspace.settings, "train", pixels=40)
+    few = to_sklearn(manifest, read, workspace.settings, None, "train", pixels=40)
     assert len(few.y) == 40
-    assert np.array_equal(few.X, to_sklearn(manifest, read, workspace.settings, "train", pixels=40).X)
-    chips = to_sklearn(manifest, read, workspace.settings, "train", unit="chips")
+    assert np.array_equal(few.X, to_sklearn(manifest, read, workspace.settings, None, "train", pixels=40).X)
+    chips = to_sklearn(manifest, read, workspace.settings, None, "train", unit="chips")
     assert chips.X.shape == (4, 15)
     values = images[2, 1][images[2, 1] != 0]
     assert np.allclose(chips.X[2, 5:8], [values.mean(), values.std(), np.percentile(values, 10)], rtol=1e-5)
@@ -292,7 +292,7 @@ def test_tensorflow_is_asked_for_where_it_is_missing(workspace: Workspace) -> No
         import tensorflow  # noqa: F401
     except ImportError:
         with pytest.raises(SetupProblem, match="install the package `tensorflow`"):
-            to_tf(manifest, from_store(workspace.store), workspace.settings, "train")
+            to_tf(manifest, from_store(workspace.store), workspace.settings, None, "train")
         return
     pytest.skip("TensorFlow is installed here")
 
@@ -302,8 +302,8 @@ def test_batches_for_tensorflow(workspace: Workspace) -> None:
     images, masks = ponds(5, 16)
     manifest = manifest_of(workspace, freeze(workspace, images, masks, split_names(3, 1, 1)))
     read = from_store(workspace.store)
-    batches = list(to_tf(manifest, read, workspace.settings, "train", 2).as_numpy_iterator())
-    expected = to_torch(manifest, read, workspace.settings, "train")[[0, 1, 2]]
+    batches = list(to_tf(manifest, read, workspace.settings, None, "train", 2).as_numpy_iterator())
+    expected = to_torch(manifest, read, workspace.settings, None, "train")[[0, 1, 2]]
     assert np.array_equal(np.concatenate([image for image, _ in batches]).transpose(0, 3, 1, 2), expected["image"])
     assert np.array_equal(np.concatenate([mask for _, mask in batches]), expected["mask"])
 

@@ -7,13 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from terralab.catalog.errors import AssetCorrupt, InvalidInput, InvalidRaster, OutOfSpace
+from terralab.catalog.errors import AssetCorrupt, InvalidInput, InvalidRaster, OutOfSpace, UnknownName
+from terralab.catalog.folder_store import FolderStore
 from terralab.datasets.cog import encode_chip
 from terralab.datasets.packs.contents import Contents
 from terralab.datasets.packs.index import PackIndex
 from terralab.datasets.packs.pack import Pack
 from terralab.datasets.packs.pack_folder import PackFolder
 from terralab.datasets.packs.packing import make_pack
+from terralab.datasets.packs.stored_pack import StoredPack, store_pack, with_pack
 from terralab.extensions.raster import Grid
 from tests.datasets.chip_files import Files
 from tests.flows.frozen_dataset import ponds
@@ -157,3 +159,51 @@ def replaced(files: Files, relpath: str, content: bytes) -> None:
     files.path(relpath).write_bytes(content)
     entry = next(entry for entry in files.manifest["files"] if entry["relpath"] == relpath)
     entry["md5"] = hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FolderStore:
+    return FolderStore(tmp_path / "store")
+
+
+def test_a_stored_pack_is_read_by_ranges_and_fetched_whole(
+    files: Files, packs: PackFolder, store: FolderStore, tmp_path: Path
+) -> None:
+    contents = Contents.of_manifest(files.manifest)
+    made = packs.open(contents, files.open)
+    item = with_pack({"id": "ponds-v1-0-0", "assets": {"manifest": {"roles": ["metadata"]}}}, store_pack(store, made))
+    assert list(item["assets"]) == ["manifest", "pack", "pack-00000"]
+    stored = StoredPack(store, item)
+    assert np.array_equal(stored.array("image", "chip-004"), IMAGES[4])
+    assert np.array_equal(stored.array("mask", "chip-006")[0], MASKS[6])
+    with pytest.raises(UnknownName, match="chip-099"):
+        stored.array("image", "chip-099")
+    elsewhere = PackFolder(tmp_path / "elsewhere", 1 << 30)
+    read = files.read
+    fetched = elsewhere.open(contents, files.open, stored=stored)
+    fetched.verify()
+    assert files.read == read
+    assert fetched.index == made.index
+    assert with_pack(item, store_pack(store, made)) == item
+
+
+def test_damage_of_a_stored_pack_is_named(files: Files, packs: PackFolder, store: FolderStore, tmp_path: Path) -> None:
+    contents = Contents.of_manifest(files.manifest)
+    item = with_pack({"id": "ponds-v1-0-0", "assets": {}}, store_pack(store, packs.open(contents, files.open)))
+    shard = store.open_path(item["assets"]["pack-00000"]["href"])
+    shard.chmod(0o644)
+    content = bytearray(shard.read_bytes())
+    content[2 * RECORD + 5] ^= 1
+    shard.unlink()
+    shard.write_bytes(content)
+    stored = StoredPack(store, item)
+    stored.array("image", "chip-001")
+    with pytest.raises(AssetCorrupt, match="chip-002"):
+        stored.array("image", "chip-002")
+    elsewhere = PackFolder(tmp_path / "elsewhere", 1 << 30)
+    with pytest.raises(AssetCorrupt, match="shard-00000"):
+        elsewhere.open(contents, files.open, stored=stored)
+    assert [path.name for path in elsewhere.folder.iterdir()] == ["locks"]
+    files.segmentation(IMAGES + 1, MASKS)
+    with pytest.raises(AssetCorrupt, match="holds other chips"):
+        elsewhere.open(Contents.of_manifest(files.manifest), files.open, stored=stored)

@@ -3,8 +3,13 @@ from pathlib import Path
 import pytest
 
 from terralab.catalog import Lab
-from terralab.catalog.errors import AssetCorrupt, InvalidInput, TooFewChips, UnknownName
+from terralab.catalog.errors import AssetCorrupt, InvalidInput, LabError, TooFewChips, UnknownName
 from terralab.catalog.workspace import Workspace
+from terralab.catalog.writing import change_item
+from terralab.datasets.loaders import from_store
+from terralab.datasets.packs.contents import Contents
+from terralab.datasets.packs.pack_folder import PackFolder
+from terralab.datasets.packs.stored_pack import store_pack, with_pack
 
 
 def test_versions_are_in_order(lab: Lab) -> None:
@@ -91,3 +96,21 @@ def test_chips_of_a_search_are_loaded(lab: Lab) -> None:
     assert (lab.search(["flood-v1"]).to_torch("test")[[0]]["image"] == whole[[0]]["image"]).all()
     with pytest.raises(TooFewChips, match="no chip matches"):
         lab.search(["flood-v1"], filter="\"ml-aoi:split\" = 'none'").to_torch()
+    with pytest.raises(InvalidInput, match="folder"):
+        lab.search(["flood-v1"]).to_torch(folder="somewhere")
+
+
+@pytest.mark.torch
+def test_a_pack_in_the_store_is_fetched_in_place_of_files(lab: Lab, filled: Workspace, tmp_path: Path) -> None:
+    contents = Contents.of_manifest(lab.dataset("flood").manifest())
+    made = PackFolder(tmp_path / "packs", 1 << 30).open(contents, from_store(filled.store))
+    assets = store_pack(filled.store, made)
+    with filled.catalog.connection() as connection:
+        change_item(connection, "datasets", "flood-v1-10-0", lambda item: with_pack(item, assets))
+    for file in (filled.store.folder / "files" / "md5").glob("*/*"):
+        file.unlink()
+    chips = lab.dataset("flood").to_torch("train")
+    assert len(chips) == 2
+    assert chips.arrays.pack.index == made.index
+    with pytest.raises(LabError):
+        lab.dataset("flood").to_torch("train", tmp_path / "files")
