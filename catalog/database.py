@@ -16,6 +16,7 @@ from psycopg.types.json import set_json_dumps, set_json_loads
 from terralab.catalog.audit import note_written
 from terralab.catalog.database_errors import COLLISIONS, first_line, meaning_of
 from terralab.catalog.errors import ServiceUnavailable, UnknownName
+from terralab.catalog.served_items import restore_nulls
 from terralab.catalog.writing import write_items
 from terralab.catalog.writing_collections import write_collections
 
@@ -136,7 +137,10 @@ class Catalog:
         """Return an item, or None."""
         with self.connection() as connection:
             row = connection.execute("SELECT get_item(%s, %s)", (item, collection)).fetchone()
-        return cast(dict[str, Any] | None, row[0] if row else None)
+        found = cast(dict[str, Any] | None, row[0] if row else None)
+        if found is not None:
+            restore_nulls(found)
+        return found
 
     def item(self, collection: str, item: str) -> dict[str, Any]:
         """Return an item.
@@ -193,7 +197,9 @@ class Catalog:
             with self.connection() as connection:
                 row = connection.execute("SELECT search(%s::jsonb)", (json.dumps(body),)).fetchone()
             page = row[0] if row else {"features": []}
-            yield from page["features"]
+            for found in page["features"]:
+                restore_nulls(found)
+                yield found
             given += len(page["features"])
             token = _next_token(page)
             if not token:

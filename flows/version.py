@@ -13,6 +13,7 @@ from terralab.catalog.frozen_items import ITEMS_FILE, write_items
 from terralab.catalog.frozen_versions import note_archive
 from terralab.catalog.workspace import Workspace
 from terralab.datasets.dvc_repository import DVC_FILE, VersionRepository, dvc_file
+from terralab.datasets.quality.recorded import recorded_quality
 from terralab.datasets.versioning.difference import difference
 from terralab.datasets.versioning.frozen_version import FrozenVersion
 from terralab.datasets.versions import (
@@ -22,6 +23,7 @@ from terralab.datasets.versions import (
     manifest_bytes,
     split_counts,
     split_table,
+    tree_hash,
 )
 from terralab.extensions.checksum import multihash_of_bytes
 from terralab.extensions.dataset import DATASETS_COLLECTION, dataset_item, datasets_collection
@@ -174,8 +176,7 @@ def _freeze(
     settings, files = workspace.settings, content.manifest["files"]
     repository = VersionRepository(settings.versions_folder, workspace.store, settings.work_folder / "dvc")
     progress.step("dvc")
-    tree = repository.write_tree(files)
-    tracked = dvc_file(tree, files)
+    tree, tracked = tree_hash(files), dvc_file(repository.write_trees(files))
     written = {DVC_FILE: tracked, "manifest.json": content.text, "split.csv": split_table(content.manifest)}
     revision = repository.commit(content.dataset, f"v{content.number}", written)
     progress.step("publish")
@@ -195,6 +196,7 @@ def _freeze(
         split_counts=counts,
         split_report=collection.get(SPLIT_REPORT, {}),
         sources=content.sources,
+        quality=recorded_quality(collection, content.chips),
         items=_archived(workspace, chips, content),
         access=known({name: collection.get(name) for name in (OWNER_PROP, VISIBILITY_PROP, PROJECT_PROP)}),
         links=[run.link],

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rasterio.errors import RasterioError
 from scipy import ndimage
 
-from terralab.catalog.errors import LabError
+from terralab.catalog.errors import InvalidRaster, LabError
 from terralab.catalog.store import Store
 from terralab.datasets.quality.chip_source import ChipSource, FeatureSource
 from terralab.datasets.quality.edges import Surface, edge_surface, fit_of
@@ -84,7 +85,10 @@ def _read(store: Store, href: str) -> tuple[NDArray[Any], tuple[str | None, tupl
     with open_raster(path) as dataset:
         crs = dataset.crs
         code = crs.to_epsg() if crs is not None else None
-        pixels: NDArray[Any] = dataset.read()
+        try:
+            pixels: NDArray[Any] = dataset.read()
+        except RasterioError as error:
+            raise InvalidRaster(f"{href}: its pixels cannot be read") from error
         return pixels, (f"EPSG:{code}" if code else None, tuple(dataset.transform)[:6])
 
 

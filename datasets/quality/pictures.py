@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from terralab.catalog.errors import LabError
 from terralab.catalog.store import Store
 from terralab.datasets.quality.collected import Collected
 from terralab.datasets.raster_file import open_raster
@@ -47,13 +46,10 @@ class Pictures:
         return self._made[number]
 
     def _make(self, number: int) -> tuple[str, str | None] | None:
-        place = self._chips.places[number]
-        try:
-            image = self._image(place.image)
-            label = self._label(place.mask) if place.mask else None
-        except LabError:
+        if number in self._chips.problems:
             return None  # the finding that names the chip says why
-        return image, label
+        place = self._chips.places[number]
+        return self._image(place.image), self._label(place.mask) if place.mask else None
 
     def _image(self, href: str) -> str:
         with open_raster(self._store.open_path(href)) as dataset:
