@@ -1,7 +1,7 @@
 """Where a STAC item has the bands of a modality: catalogs write that in many ways.
 
 A band is found, in this order, by the provider's name in the table, by the lab's name, and by what else it is called;
-first among the bands that an asset lists (`bands` of STAC 1.1, `eo:bands`, `raster:bands`), then among asset keys.
+first among asset keys, then among the bands that an asset lists (`bands` of STAC 1.1, `eo:bands`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ from terralab.datasets.imagery.modalities import Modality, ProviderCollection
 from terralab.extensions.item import parse_time
 from terralab.extensions.raster import Grid
 
-_NOT_PIXELS = ("thumbnail", "overview", "metadata", "visual")
+_NOT_PIXELS = ("thumbnail", "overview", "metadata", "visual", "preview", "rendered_preview")
 _VALUES = ("raster:scale", "raster:offset", "unit")
 _KEPT = ("platform", "constellation", "instruments", "gsd", "view:off_nadir", "sat:orbit_state", "sar:instrument_mode")
 
@@ -84,7 +84,7 @@ def period(item: Mapping[str, Any]) -> tuple[datetime, datetime]:
 def _listed(item: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any], int, dict[str, Any]]]:
     """Yield (key, asset, number, band) of the bands that the item's assets list."""
     for key, asset in (item.get("assets") or {}).items():
-        if not isinstance(asset, dict) or set(asset.get("roles") or ()) & set(_NOT_PIXELS):
+        if not isinstance(asset, dict) or not _has_pixels(key, asset):
             continue
         entries = asset.get("bands") or asset.get("eo:bands") or []
         values = asset.get("raster:bands") or []
@@ -101,23 +101,25 @@ def _source(
     names: Sequence[str],
 ) -> BandSource | None:
     for wanted in names:
+        asset = (item.get("assets") or {}).get(wanted)
+        if isinstance(asset, dict) and _has_pixels(wanted, asset):
+            values = asset.get("raster:bands") or asset.get("bands") or [{}]
+            return _of_asset(name, wanted, asset, 1, values[0] if isinstance(values[0], dict) else {})
         for key, asset, number, band in listed:
             if wanted in (band.get("name"), band.get("eo:common_name"), band.get("common_name")):
                 several = sum(other == key for other, *_ in listed) > 1
                 return _of_asset(name, f"{key}#{number}" if several else key, asset, number, band)
-        for key, asset in (item.get("assets") or {}).items():
-            if key == wanted and isinstance(asset, dict) and _is_raster(asset):
-                values = asset.get("raster:bands") or [{}]
-                return _of_asset(name, key, asset, 1, values[0] if isinstance(values[0], dict) else {})
     return None
 
 
-def _is_raster(asset: Mapping[str, Any]) -> bool:
-    return "tiff" in str(asset.get("type", "tiff")).lower()
+def _has_pixels(key: str, asset: Mapping[str, Any]) -> bool:
+    """Say whether an asset is a GeoTIFF of measurements; pictures list the bands that they were made of, too."""
+    picture = {key, *(asset.get("roles") or ())} & set(_NOT_PIXELS)
+    return not picture and "tiff" in str(asset.get("type", "tiff")).lower()
 
 
 def _of_asset(name: str, key: str, asset: Mapping[str, Any], index: int, band: Mapping[str, Any]) -> BandSource | None:
-    if not _is_raster(asset) or not isinstance(asset.get("href"), str):
+    if not isinstance(asset.get("href"), str):
         return None
     written = {**{field: asset[field] for field in ("data_type", "nodata") if field in asset}, **band}
     size = asset.get("file:size")
