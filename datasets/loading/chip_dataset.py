@@ -65,6 +65,12 @@ class ChipDataset(Dataset[dict[str, Any]]):
         """Return a chip as stored: the first modality (bands, size, size) and the mask (size, size); read-only."""
         return self.arrays.raw(position)
 
+    def plot(self, sample: dict[str, Any]) -> Any:
+        """Return a figure of one sample, as TerraTorch's tasks log it."""
+        from terralab.datasets.loading.chip_plot import plot_chip
+
+        return plot_chip(self.arrays, sample)
+
     def _batch(self, positions: list[int], epoch: int) -> dict[str, Any]:
         turns = None if self.augment_seed is None else self._drawn(epoch)[positions]
         images = {name: torch.from_numpy(image) for name, image in self.arrays.images(positions, turns).items()}

@@ -69,6 +69,11 @@ class ChipDataModule(lightning.LightningDataModule):
         self._named = ChipDataset(self.test_chips.arrays, names=True)
         self.ignore_index = NO_TARGET if contents.task is Task.REGRESSION else MASK_NODATA
 
+    @property
+    def val_dataset(self) -> ChipDataset:
+        """Return the validation chips under the name by which TerraTorch's tasks ask for a plot."""
+        return self.validation_chips
+
     def train_dataloader(self) -> ChipLoader:
         """Return the shuffled, turned train split."""
         counts = self.train_chips.arrays.class_counts

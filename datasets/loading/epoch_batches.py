@@ -37,7 +37,7 @@ class EpochBatches:
         self._count, self._seed, self._shares = count, seed, shares
         self._epoch = 0
         wanted = -(-count // batch_size)
-        self._batches = min(wanted, count // 2) if batch_size > 1 else wanted
+        self._batches = min(wanted, max(count // 2, 1)) if batch_size > 1 else wanted
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch whose order and turns come next."""

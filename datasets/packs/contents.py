@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from terralab.catalog.errors import AssetCorrupt, InvalidInput, TooFewChips, UnknownName
@@ -130,7 +131,7 @@ class Contents:
         """Return the keys of all rasters of a chip: the features, then the target."""
         return (*(feature.key for feature in self.features), *([self.target] if self.target else []))
 
-    @property
+    @cached_property
     def tree(self) -> str:
         """Return the tree hash of the chips' rasters, which names their pack."""
         return tree_hash(chip.files[key] for chip in self.chips for key in self.keys)

@@ -42,12 +42,13 @@ def module_of(files: Files, tmp_path: Path, **options: Any) -> ChipDataModule:
 def trained(task: Any, module: ChipDataModule, folder: Path) -> tuple[Any, list[str]]:
     """Train for two epochs, test, and return what is predicted for the test chip, and its name."""
     import lightning
+    from lightning.pytorch.loggers import TensorBoardLogger
 
     warnings.filterwarnings("ignore")
     trainer = lightning.Trainer(
         accelerator="cpu",
         max_epochs=2,
-        logger=False,
+        logger=TensorBoardLogger(folder),
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -58,6 +59,9 @@ def trained(task: Any, module: ChipDataModule, folder: Path) -> tuple[Any, list[
     (measures,) = trainer.test(task, datamodule=module, verbose=False)
     assert np.isfinite(measures["test/loss"])
     ((found, names),) = trainer.predict(task, datamodule=module)
+    if "mask" in next(iter(module.val_dataloader())):
+        events = [path.read_bytes() for path in folder.rglob("events.out.*")]
+        assert any(b"image/" in content for content in events), "a validation chip is drawn for the logger"
     return (found[0] if isinstance(found, tuple) else found), names
 
 
@@ -67,9 +71,7 @@ def test_segmentation(files: Files, tmp_path: Path) -> None:
     files.segmentation(*ponds(6, 32), mean=[800, 2000, 1500], stddev=[100, 900, 800])
     module = module_of(files, tmp_path, sampling="classes", workers=2)
     arguments = {**RESNET, **UNET, "necks": LEVELS, "num_classes": 2}
-    task = SemanticSegmentationTask(
-        arguments, "EncoderDecoderFactory", ignore_index=module.ignore_index, plot_on_val=False
-    )
+    task = SemanticSegmentationTask(arguments, "EncoderDecoderFactory", ignore_index=module.ignore_index)
     classes, names = trained(task, module, tmp_path)
     assert tuple(classes.shape) == (1, 32, 32)
     assert names == ["chip-005"]
@@ -84,9 +86,7 @@ def test_regression(files: Files, tmp_path: Path) -> None:
     files.regression(images, heights)
     module = module_of(files, tmp_path)
     arguments = {**RESNET, **UNET, "necks": LEVELS}
-    task = PixelwiseRegressionTask(
-        arguments, "EncoderDecoderFactory", ignore_index=module.ignore_index, plot_on_val=False
-    )
+    task = PixelwiseRegressionTask(arguments, "EncoderDecoderFactory", ignore_index=module.ignore_index)
     values, _ = trained(task, module, tmp_path)
     assert tuple(values.shape) == (1, 32, 32)
 
@@ -119,7 +119,7 @@ def test_several_modalities(files: Files, tmp_path: Path) -> None:
         "num_classes": 2,
     }
     module = module_of(files, tmp_path)
-    task = SemanticSegmentationTask(arguments, "EncoderDecoderFactory", ignore_index=255, plot_on_val=False)
+    task = SemanticSegmentationTask(arguments, "EncoderDecoderFactory", ignore_index=255)
     classes, _ = trained(task, module, tmp_path)
     assert tuple(classes.shape) == (1, 224, 224)
 
@@ -143,6 +143,6 @@ def test_several_dates(files: Files, tmp_path: Path) -> None:
         ],
         "num_classes": 2,
     }
-    task = SemanticSegmentationTask(arguments, "EncoderDecoderFactory", ignore_index=255, plot_on_val=False)
+    task = SemanticSegmentationTask(arguments, "EncoderDecoderFactory", ignore_index=255)
     classes, _ = trained(task, module_of(files, tmp_path), tmp_path)
     assert tuple(classes.shape) == (1, 64, 64)

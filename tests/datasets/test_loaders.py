@@ -114,7 +114,7 @@ def test_turns_are_those_of_torch() -> None:
 
 
 @settings(max_examples=60)
-@given(st.integers(2, 90), st.integers(1, 20), st.integers(0, 2**32 - 1), st.integers(0, 50))
+@given(st.integers(1, 90), st.integers(1, 20), st.integers(0, 2**32 - 1), st.integers(0, 50))
 def test_an_epoch_holds_every_chip_once_in_even_batches(count: int, size: int, seed: int, epoch: int) -> None:
     sampler = EpochBatches(count, size, seed)
     sampler.set_epoch(epoch)
@@ -123,7 +123,7 @@ def test_an_epoch_holds_every_chip_once_in_even_batches(count: int, size: int, s
     assert sorted(position for batch in batches for position in batch) == list(range(count))
     sizes = [len(batch) for batch in batches]
     assert max(sizes) <= (size + 1 if size > 1 else 1)
-    assert size == 1 or min(sizes) >= 2
+    assert min(sizes) >= 2 or 1 in (size, count)
     assert max(sizes) - min(sizes) <= 1
     again = EpochBatches(count, size, seed)
     again.set_epoch(epoch)
