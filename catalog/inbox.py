@@ -10,7 +10,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from terralab.catalog.errors import InvalidInput
 from terralab.catalog.settings import Settings
@@ -46,6 +46,52 @@ def stage(settings: Settings, files: Sequence[Path]) -> str:
     return f"{folder}/*"
 
 
+def stage_tree(settings: Settings, root: Path, files: Sequence[PurePath]) -> str:
+    """Put the files of a folder into the inbox as they lie in it, and return its place there, `<digest>/<name>`.
+
+    Args:
+        settings: the lab's.
+        root: the folder; or one file, with `files` empty.
+        files: which of its files, relative to it.
+
+    Raises:
+        InvalidInput: a file does not exist or cannot be read, or a name is no UTF-8.
+        OutOfSpace: the disk is full.
+    """
+    places = [(path.as_posix(), root / path) for path in files] or [("", root)]
+    state = hashlib.sha256()
+    for place, path in sorted(places):
+        _readable_name(path)
+        state.update(f"{place}\0{_checksum(path)}\n".encode())
+    folder = settings.inbox_folder / state.hexdigest()[:DIGEST_LENGTH]
+    target = folder / _readable_name(root.absolute())
+    with disk_full_as_error(settings.inbox_folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for place, path in places:
+            (target / place).parent.mkdir(parents=True, exist_ok=True)
+            _link_or_copy(path, target / place)
+        os.utime(folder)
+    return f"{folder.name}/{target.name}"
+
+
+def resolve_place(settings: Settings, place: str) -> Path:
+    """Return the file or folder of that place: relative to the inbox, or absolute in one of the source folders.
+
+    Raises:
+        InvalidInput: it leads elsewhere, or there is nothing.
+    """
+    allowed = _allowed(settings)
+    path = _written(settings, place, allowed)
+    if not path.exists():
+        raise InvalidInput(
+            f"{place!r}: no such file or folder in the inbox {settings.inbox_folder} or the folders of"
+            " TERRALAB_SOURCE_FOLDERS"
+        )
+    if not any(path.resolve().is_relative_to(folder.resolve()) for folder in allowed):
+        raise _leads_outside(place)
+    return path
+
+
 def resolve(settings: Settings, pattern: str) -> list[Path]:
     """Return the files that a pattern names, sorted.
 
@@ -56,13 +102,8 @@ def resolve(settings: Settings, pattern: str) -> list[Path]:
     Raises:
         InvalidInput: the pattern leads elsewhere, or no file matches.
     """
-    inbox = settings.inbox_folder
-    allowed = [inbox, *(Path(part) for part in settings.lab.source_folders.split(":") if part)]
-    # Judged by its text alone before the disk is looked at, so that the answer does not tell what lies elsewhere.
-    written = Path(os.path.normpath(inbox / pattern))
-    begins = [begin for folder in allowed for begin in (folder.absolute(), folder.resolve())]
-    if "\0" in pattern or ".." in Path(pattern).parts or not any(written.is_relative_to(begin) for begin in begins):
-        raise _leads_outside(pattern)
+    inbox, allowed = settings.inbox_folder, _allowed(settings)
+    written = _written(settings, pattern, allowed)
     found = [Path(name) for name in glob.glob(str(written), recursive=True)]
     files = sorted(path for path in found if path.is_file())
     for path in files:
@@ -73,6 +114,19 @@ def resolve(settings: Settings, pattern: str) -> list[Path]:
             f"no file matches {pattern!r} in the inbox {inbox} or the folders of TERRALAB_SOURCE_FOLDERS"
         )
     return files
+
+
+def _allowed(settings: Settings) -> list[Path]:
+    return [settings.inbox_folder, *(Path(part) for part in settings.lab.source_folders.split(":") if part)]
+
+
+def _written(settings: Settings, pattern: str, allowed: Sequence[Path]) -> Path:
+    """Return what a pattern or place means, judged by its text alone: no answer may tell what lies elsewhere."""
+    written = Path(os.path.normpath(settings.inbox_folder / pattern))
+    begins = [begin for folder in allowed for begin in (folder.absolute(), folder.resolve())]
+    if "\0" in pattern or ".." in Path(pattern).parts or not any(written.is_relative_to(begin) for begin in begins):
+        raise _leads_outside(pattern)
+    return written
 
 
 def _leads_outside(pattern: str) -> InvalidInput:

@@ -129,7 +129,7 @@ def cut_chips(
         parts = _parts(image_file, mask_file, scene_grid.shape, recipe.size)
         chips: list[Chip] = []
         windows = 0
-        for chip in _in_threads(make, parts, ahead=_WAITING_ROWS * (scene_grid.shape[1] // recipe.size + 1)):
+        for chip in in_threads(make, parts, ahead=_WAITING_ROWS * (scene_grid.shape[1] // recipe.size + 1)):
             windows += 1
             on_chip()
             if chip is not None:
@@ -183,9 +183,9 @@ def _store_chip(
         id,
         part.window,
         grid,
-        _put(store, folder / f"{id}.tif", content),
-        _put(store, folder / f"{id}_mask.tif", encode_chip(mask, grid, MASK_NODATA, ["mask"])),
-        tuple(_sums(part.image, valid, recipe.size)),
+        put_chip(store, folder / f"{id}.tif", content),
+        put_chip(store, folder / f"{id}_mask.tif", encode_chip(mask, grid, MASK_NODATA, ["mask"])),
+        tuple(part_sums(part.image, valid, recipe.size)),
         count_classes(mask, recipe.classes),
         float(valid.all(axis=0).sum()) / recipe.size**2,
     )
@@ -197,19 +197,21 @@ def count_classes(mask: NDArray[np.uint8], classes: Sequence[ClassDefinition]) -
     return {entry.name: int(counted[entry.value]) for entry in classes}
 
 
-def _sums(image: NDArray[Any], valid: NDArray[np.bool_], size: int) -> Iterator[BandSums]:
+def part_sums(image: NDArray[Any], valid: NDArray[np.bool_], size: int) -> Iterator[BandSums]:
+    """Yield the sums of each band of a part of a chip (bands, height, width); padding counts as pixels without data."""
     beyond = size * size - image.shape[1] * image.shape[2]
     for band, usable in zip(image, valid, strict=True):
         sums = BandSums.of_pixels(band, usable)
         yield BandSums.pooled([sums, BandSums(pixels=beyond)]) if beyond else sums
 
 
-def _put(store: Store, path: Path, content: bytes) -> StoredFile:
+def put_chip(store: Store, path: Path, content: bytes) -> StoredFile:
+    """Store a chip's file, by the checksum that DVC wants."""
     path.write_bytes(content)
     return store.put(path, algorithm=CHIP_ALGORITHM)
 
 
-def _in_threads(work: Callable[[Job], Result], jobs: Iterable[Job], ahead: int) -> Iterator[Result]:
+def in_threads(work: Callable[[Job], Result], jobs: Iterable[Job], ahead: int) -> Iterator[Result]:
     """Yield `work(job)` in the order of the jobs, with at most `ahead` of them under way."""
     with ThreadPoolExecutor(_THREADS) as pool:
         waiting: deque[Future[Result]] = deque()

@@ -1,4 +1,7 @@
-"""When a scene was taken: as the caller says, else as the file says, else as its name says."""
+"""When a scene was taken: as the caller says, else as the file says, else as its name says.
+
+A file says it by TIFFTAG_DATETIME, or by a tag `datetime`, which xarray's writers leave.
+"""
 
 import re
 from datetime import UTC, datetime, time
@@ -30,7 +33,7 @@ def parse_period(text: str) -> tuple[datetime, datetime]:
 
 
 def date_of(facts: RasterFacts) -> tuple[datetime, datetime]:
-    """Return the begin and end of the acquisition of a file: from TIFFTAG_DATETIME, else from its name.
+    """Return the begin and end of the acquisition of a file: from its tag of the time, else from its name.
 
     Raises:
         InvalidInput: neither has a date.
@@ -56,10 +59,17 @@ def _moment(text: str, whole: str, *, end: bool) -> datetime:
 
 
 def _from_tag(written: str | None) -> datetime | None:
-    try:
-        return datetime.strptime(written, _TIFF_FORMAT).replace(tzinfo=UTC) if written else None
-    except ValueError:
-        return None
+    for parse in (_tiff_time, datetime.fromisoformat):
+        try:
+            moment = parse(written or "")
+        except ValueError:
+            continue
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return None
+
+
+def _tiff_time(written: str) -> datetime:
+    return datetime.strptime(written, _TIFF_FORMAT).replace(tzinfo=UTC)
 
 
 def _from_name(stem: str) -> datetime | None:

@@ -49,7 +49,7 @@ class RasterFacts:
         data_type: numpy's name of the pixel type.
         descriptions: text of each band, None where it has none; its length is the number of bands.
         nodata: the value of pixels without data, None where the file names none (or one that no pixel can have).
-        written: TIFFTAG_DATETIME, None where the file has none.
+        written: TIFFTAG_DATETIME, or the tag `datetime`; None where the file has neither.
     """
 
     path: Path
@@ -103,7 +103,7 @@ def read_facts(path: Path) -> RasterFacts:
             types[0],
             tuple(dataset.descriptions),
             _usable_nodata(dataset.nodata, types[0]),
-            dataset.tags().get("TIFFTAG_DATETIME"),
+            dataset.tags().get("TIFFTAG_DATETIME") or dataset.tags().get("datetime"),
         )
 
 

@@ -166,7 +166,7 @@ def _pair(image_path: Path, label_path: Path, given: tuple[datetime, datetime] |
         raise InvalidLabels(f"{label.name}: has {label.count} bands; a label has one band of class values")
     check_same_grid(image, label)
     start, end = given or date_of(image)
-    return ScenePair(_scene_id(image), image, label, _label_nodata(label), start, end)
+    return ScenePair(_scene_id(image), image, label, label_nodata(label), start, end)
 
 
 def check_same_grid(image: RasterFacts, label: RasterFacts) -> None:
@@ -199,7 +199,7 @@ def _scene_id(image: RasterFacts) -> str:
         raise InvalidInput(f"{image.name}: {error}") from error
 
 
-def _label_nodata(label: RasterFacts) -> float | None:
+def label_nodata(label: RasterFacts) -> float | None:
     """Return the file's own nodata; without one, -1 in signed types, 255 in bytes, NaN in floating point."""
     if label.nodata is not None:
         return label.nodata

@@ -1,5 +1,6 @@
 """Turning users' images and labels into stored COGs, ready to be catalogued as scene and label items."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from terralab.datasets.raster_file import RASTER_OPTIONS, RasterFacts, open_rast
 from terralab.datasets.scan import Scan, ScenePair
 from terralab.extensions.imagery import TRUE_COLOR
 from terralab.extensions.item import COORDINATE_DIGITS, Footprint, StoredFile
-from terralab.extensions.raster import MASK_NODATA
+from terralab.extensions.raster import MASK_NODATA, Grid
 
 _THUMBNAIL_SIZE = 256
 _FOOTPRINT_SIZE = 512
@@ -55,11 +56,11 @@ def store_scene(store: Store, scan: Scan, pair: ScenePair) -> StoredScene:
         OutOfSpace: the disk is full.
     """
     with store.scratch() as folder:
-        image = store.put(_image_cog(folder / f"{pair.id}.tif", scan, pair.image))
+        image = store.put(image_cog(folder / f"{pair.id}.tif", pair.image, scan.bands))
         mask = store.put(_label_cog(folder / f"{pair.id}_label.tif", pair))
     with rasterio.Env(**RASTER_OPTIONS), rasterio.open(store.open_path(image.href), driver="GTiff") as dataset:
-        thumbnail = store.put_bytes(_thumbnail(dataset, scan), f"{pair.id}.png")
-        footprint = _footprint(dataset, scan, pair)
+        thumbnail = store.put_bytes(thumbnail_png(dataset, scan.bands, scan.nodata), f"{pair.id}.png")
+        footprint = data_footprint(dataset, scan.nodata, pair.image.grid.footprint(pair.start, pair.end))
     return StoredScene(pair, image, mask, thumbnail, footprint)
 
 
@@ -69,19 +70,35 @@ def to_mask(labels: NDArray[Any], nodata: float | None) -> NDArray[np.uint8]:
     return usable.astype(np.uint8)
 
 
-def _image_cog(target: Path, scan: Scan, image: RasterFacts) -> Path:
+def image_cog(
+    target: Path,
+    image: RasterFacts,
+    bands: Sequence[str],
+    select: Sequence[int] | None = None,
+    grid: Grid | None = None,
+) -> Path:
+    """Write an image as a COG, and return its path.
+
+    Args:
+        target: file to write, in a scratch folder.
+        image: what to read.
+        bands: names of the bands that are taken.
+        select: which they are, from 1; None for all.
+        grid: where the pixels lie; None for the image's own grid.
+    """
     writer = cog_writer(
         target,
-        count=image.count,
+        count=len(bands),
         data_type=image.data_type,
-        grid=image.grid,
+        grid=grid or image.grid,
         nodata=image.nodata,
-        names=scan.bands,
+        names=bands,
         labels=False,
     )
+    places = None if select is None else [number - 1 for number in select]
     with open_raster(image.path) as source, writer as cog:
         for row, pixels in strips(source, image.name):
-            cog.write(pixels, window=_rows(row, pixels))
+            cog.write(pixels if places is None else pixels[places], window=rows_window(row, pixels))
     return target
 
 
@@ -98,20 +115,21 @@ def _label_cog(target: Path, pair: ScenePair) -> Path:
     )
     with open_raster(pair.label.path) as source, writer as cog:
         for row, pixels in strips(source, pair.label.name):
-            cog.write(to_mask(pixels, pair.label_nodata), window=_rows(row, pixels))
+            cog.write(to_mask(pixels, pair.label_nodata), window=rows_window(row, pixels))
     return target
 
 
-def _rows(row: int, pixels: NDArray[Any]) -> rasterio.windows.Window:
+def rows_window(row: int, pixels: NDArray[Any]) -> rasterio.windows.Window:
+    """Return the window of whole rows that a strip fills."""
     return rasterio.windows.Window(0, row, pixels.shape[2], pixels.shape[1])
 
 
-def _thumbnail(dataset: Any, scan: Scan) -> bytes:
+def thumbnail_png(dataset: Any, bands: Sequence[str], nodata: float | None) -> bytes:
     """Return a PNG: true colour where the bands allow it, else the first band in grey; transparent where no data."""
-    names = list(scan.bands)
+    names = list(bands)
     chosen = [names.index(name) + 1 for name in TRUE_COLOR] if set(TRUE_COLOR) <= set(names) else [1, 1, 1]
     pixels = dataset.read(chosen, out_shape=(3, *_small(dataset.shape, _THUMBNAIL_SIZE)))
-    valid = valid_pixels(pixels, scan.nodata)
+    valid = valid_pixels(pixels, nodata)
     image = np.zeros((4, *pixels.shape[1:]), np.uint8)
     image[3] = 255 * valid.all(axis=0)
     for band in range(3):
@@ -133,11 +151,10 @@ def _stretched(band: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.uint8
     return stretched
 
 
-def _footprint(dataset: Any, scan: Scan, pair: ScenePair) -> Footprint:
-    """Return the outline of the pixels with data, found on a reduced copy of the scene."""
-    whole = pair.image.grid.footprint(pair.start, pair.end)
+def data_footprint(dataset: Any, nodata: float | None, whole: Footprint) -> Footprint:
+    """Return the outline of the pixels with data, found on a reduced copy; `whole` is that of all pixels."""
     rows, columns = _small(dataset.shape, _FOOTPRINT_SIZE)
-    usable = valid_pixels(dataset.read(out_shape=(dataset.count, rows, columns)), scan.nodata).any(axis=0)
+    usable = valid_pixels(dataset.read(out_shape=(dataset.count, rows, columns)), nodata).any(axis=0)
     if usable.all():
         return whole
     reduced = dataset.transform @ Affine.scale(dataset.width / columns, dataset.height / rows)
@@ -154,7 +171,7 @@ def _footprint(dataset: Any, scan: Scan, pair: ScenePair) -> Footprint:
     outline = shape(found) if found else whole.geometry
     if outline.is_empty or not outline.is_valid:
         return whole
-    return Footprint(outline, pair.start, pair.end)
+    return Footprint(outline, whole.start, whole.end)
 
 
 def _small(full: tuple[int, int], largest: int) -> tuple[int, int]:

@@ -1,14 +1,11 @@
 """Onboarding: users' images and labels become a catalogued dataset of scenes, labels and chips."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from pydantic import BaseModel, Field, field_validator
 
-from terralab.catalog.errors import AlreadyExists, InvalidInput
 from terralab.catalog.inbox import resolve
 from terralab.catalog.store import Store
 from terralab.catalog.workspace import Workspace
@@ -16,74 +13,70 @@ from terralab.datasets.chips import ChipRecipe, cut_chips
 from terralab.datasets.classes import check_classes
 from terralab.datasets.cog import raster_software
 from terralab.datasets.dataset_items import CutScene, DatasetItems
-from terralab.datasets.dates import parse_period
 from terralab.datasets.grid import chip_windows
 from terralab.datasets.scan import Scan, scan
 from terralab.datasets.scenes import StoredScene, store_scene
 from terralab.datasets.source_files import SourceFiles, source_files
 from terralab.extensions.ids import derived_id, digest
 from terralab.extensions.item import Footprint
-from terralab.extensions.lab import EXECUTION_REL, PARAMS_PROP, RunType
+from terralab.extensions.lab import RunType
 from terralab.extensions.raster import ClassDefinition
 from terralab.flows.in_lab import in_lab
+from terralab.flows.onboarding.earlier import SOURCES, earlier_run, with_chips
+from terralab.flows.onboarding.request import FormName, OnboardRequest, Overlaps, TaskName
+from terralab.flows.onboarding.source import onboard_source
 from terralab.flows.progress import Progress, tracked
-from terralab.flows.recorded_run import Outcome, finished_run, recorded_run
+from terralab.flows.recorded_run import Outcome, recorded_run
 
-_SOURCES = "sources"
-
-
-class OnboardRequest(BaseModel):
-    """What to onboard, and how."""
-
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,99}$", description="Name of the dataset: a-z, 0-9, '_' and '-'.")
-    images: str = Field(description="Pattern of the images, relative to the inbox or in a source folder.")
-    labels: str = Field(description="Pattern of the labels.")
-    chip_size: int = Field(
-        default=128, ge=16, le=4096, multiple_of=16, description="Rows and columns of a chip, pixels."
-    )
-    classes: list[ClassDefinition] | None = Field(default=None, description="Classes; None to take the values found.")
-    datetime: str | None = Field(
-        default=None, description="Acquisition of all images: a day, a time, or a range with '/'."
-    )
-    bands: list[str] | None = Field(default=None, description="Band names in order; None to take the files' own.")
-    license: str = Field(default="other", min_length=1, description="SPDX license of the data, or `other`.")
-    platform: str | None = Field(default=None, min_length=1, description="Satellite, such as `sentinel-2a`.")
-
-    @field_validator("datetime")
-    @classmethod
-    def _is_period(cls, value: str | None) -> str | None:
-        if value is not None:
-            try:
-                parse_period(value)
-            except InvalidInput as error:
-                raise ValueError(str(error)) from error
-        return value
+_OF_PATTERNS = {"name", "chip_size", "classes", "datetime", "bands", "license", "platform"}
 
 
 @flow(name="onboard", description="Catalogue images with labels as a dataset of scenes, labels and chips.")
 def onboard(
     name: str,
-    images: str,
-    labels: str,
+    images: str | None = None,
+    labels: str | None = None,
     chip_size: int = 128,
     classes: list[ClassDefinition] | None = None,
     datetime: str | None = None,
     bands: list[str] | None = None,
     license: str = "other",
     platform: str | None = None,
+    source: str | None = None,
+    form: FormName | None = None,
+    data: str | None = None,
+    modalities: dict[str, str] | None = None,
+    modality_bands: dict[str, list[str]] | None = None,
+    task: TaskName | None = None,
+    background: str | None = None,
+    class_field: str | None = None,
+    overlaps: Overlaps = "refuse",
+    all_touched: bool = False,
+    repair: bool = False,
 ) -> State[Any]:
     """Onboard a dataset in the lab that the environment names.
 
     Args:
         name: Name of the dataset: a-z, 0-9, '_' and '-'.
         images: Pattern of the images, relative to the inbox or in a source folder.
-        labels: Pattern of the labels.
+        labels: Pattern of the labels; with a source, relative to it, or the name of their folder or suffix.
         chip_size: Rows and columns of a chip, pixels; a multiple of 16.
         classes: Classes; empty to take the values found.
         datetime: Acquisition: a day, a time, or a range with '/'.
         bands: Band names in order; empty to take the files' own.
         license: SPDX license of the data, or `other`.
         platform: Satellite, such as `sentinel-2a`.
+        source: Folder, archive or file instead of patterns, relative to the inbox or in a source folder.
+        form: Form of the source; empty to find it.
+        data: Folder or archive with the files that the source describes.
+        modalities: Modality → pattern of its images, relative to the source; empty to find them.
+        modality_bands: Modality → band names in order; empty to take the files' own.
+        task: What the dataset teaches; empty to find it.
+        background: Class of pixels outside all outlines; empty for no label.
+        class_field: Field of outlines with the class; empty to find it.
+        overlaps: Which of two overlapping outlines wins: refuse, first or last.
+        all_touched: Whether an outline takes every pixel that it touches.
+        repair: Whether self-crossing outlines are made valid.
     """
     return in_lab(
         onboard_dataset,
@@ -97,6 +90,17 @@ def onboard(
         bands=bands,
         license=license,
         platform=platform,
+        source=source,
+        form=form,
+        data=data,
+        modalities=modalities or {},
+        modality_bands=modality_bands or {},
+        task=task,
+        background=background,
+        class_field=class_field,
+        overlaps=overlaps,
+        all_touched=all_touched,
+        repair=repair,
     )
 
 
@@ -107,11 +111,15 @@ def onboard_dataset(workspace: Workspace, request: OnboardRequest, progress: Pro
         InvalidInput: or one of its kinds: something is wrong with the files; the message lists all problems.
         AlreadyExists: there is a dataset of that name from other files or with other parameters.
     """
-    sources = source_files(resolve(workspace.settings, request.images), resolve(workspace.settings, request.labels))
-    parameters = request.model_dump(mode="json", exclude={"images", "labels"})
-    run_id = derived_id(f"onboard-{request.name}", {_SOURCES: sources.fingerprint()}, parameters)
-    made_from = {**parameters, _SOURCES: sources.fingerprint()}
-    if done := _earlier(workspace, request.name, made_from, run_id):
+    if request.source is not None:
+        return onboard_source(workspace, request, progress)
+    sources = source_files(
+        resolve(workspace.settings, str(request.images)), resolve(workspace.settings, str(request.labels))
+    )
+    parameters = request.model_dump(mode="json", include=_OF_PATTERNS)
+    run_id = derived_id(f"onboard-{request.name}", {SOURCES: sources.fingerprint()}, parameters)
+    made_from = {**parameters, SOURCES: sources.fingerprint()}
+    if done := earlier_run(workspace, request.name, made_from, run_id):
         return done
     progress.step("scan")
     scanned = _scan(request, sources, progress)
@@ -138,7 +146,7 @@ def onboard_dataset(workspace: Workspace, request: OnboardRequest, progress: Pro
             run.link,
             request.license,
             request.platform,
-            {_SOURCES: digest(made_from), "chip_size": request.chip_size},
+            {SOURCES: digest(made_from), "chip_size": request.chip_size},
         )
         progress.table("bands", "Statistics of the bands", dataset.band_rows())
         progress.table("classes", "Pixels of the classes", dataset.class_rows())
@@ -150,29 +158,7 @@ def onboard_dataset(workspace: Workspace, request: OnboardRequest, progress: Pro
             metrics={name: details[name] for name in ("scenes", "chips", "left_out")},
             details=details,
         )
-    return _with_chips(outcome, request.name)
-
-
-def _earlier(workspace: Workspace, name: str, made_from: dict[str, Any], run_id: str) -> Outcome | None:
-    """Return what an earlier run made of the same files, also one of another version of the code."""
-    if done := finished_run(workspace, run_id):
-        return _with_chips(done, name)
-    ids = (f"{name}-v1", f"{name}-scenes", f"{name}-labels")
-    existing = next(filter(None, (workspace.catalog.find_collection(id) for id in ids)), None)
-    if existing is None:
-        return None
-    if existing.get(PARAMS_PROP, {}).get(_SOURCES) == digest(made_from):
-        earlier = next(link["href"] for link in existing["links"] if link["rel"] == EXECUTION_REL)
-        if done := finished_run(workspace, earlier.rsplit("/", 1)[-1]):
-            return _with_chips(done, name)
-    raise AlreadyExists(
-        f"there is a dataset {name!r} already, from other files or with other parameters; choose another name"
-    )
-
-
-def _with_chips(outcome: Outcome, name: str) -> Outcome:
-    """Name the chips by their collection; the run item links scenes and labels, which are few."""
-    return replace(outcome, produced=[*outcome.produced, (f"{name}-v1", "")])
+    return with_chips(outcome, request.name)
 
 
 def _scan(request: OnboardRequest, sources: SourceFiles, progress: Progress) -> Scan:

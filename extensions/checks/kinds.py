@@ -70,7 +70,8 @@ def _labels(item: dict[str, Any]) -> Iterator[Problem]:
     chosen = _with_role(item, "labels")
     if not chosen:
         yield _no_asset("no asset has the role `labels`")
-    yield from _without_classes([pair for pair in chosen if "labels-raster" in _roles(pair[1])])
+    if Task.REGRESSION not in (item["properties"].get("label:tasks") or ()):
+        yield from _without_classes([pair for pair in chosen if "labels-raster" in _roles(pair[1])])
     if not _links(item, "source"):
         yield broken("provenance_missing", ["links"], "no `source` link names the scene that is labelled")
 

@@ -1,0 +1,1 @@
+"""What the flow `onboard` consists of."""
