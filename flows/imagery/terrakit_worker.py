@@ -10,6 +10,7 @@ import sys
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -90,6 +91,7 @@ def connected(job: dict[str, Any]) -> Any:
     from terralab.flows.imagery.terrakit_connector import register
 
     register()
+    keep_to_provider(job["endpoint"], job["folder"])
     connector = DataConnector(job["connector"]).connector
     if hasattr(connector, "modality"):
         connector.modality = job["modality"]
@@ -125,6 +127,37 @@ def plain(found: Any, connector: str, degrees: float | None) -> tuple[Any, dict[
         "transform": [wide, 0.0, float(xs[0]) - shift * wide, 0.0, -high, float(ys[0]) + shift * high],
         "nodata": None if nodata is None else str(float(nodata)),
     }
+
+
+def keep_to_provider(endpoint: str, folder: str) -> None:
+    """Keep TerraKit from opening files of this machine that a provider's item names.
+
+    Args:
+        endpoint: address of the provider, whose host may be without TLS; empty for TerraKit's own.
+        folder: of this request, where TerraKit keeps what it downloads.
+    """
+    import rasterio
+    from terrakit.download.raster_file_reader import NetCDFFileReader
+
+    host = "{0.scheme}://{0.netloc}/".format(urlsplit(endpoint)) if endpoint else "https://"
+    open_raster, load_netcdf = rasterio.open, NetCDFFileReader._load_xarray
+
+    def check(path: Any) -> None:
+        if isinstance(path, str | os.PathLike):
+            text = os.fspath(path)
+            inside = "://" not in text and Path(text).resolve().is_relative_to(Path(folder).resolve())
+            if not (text.startswith(("https://", host)) or inside):
+                raise ValueError(f"{text[:200]!r} is no https address")
+
+    def opened(path: Any, *arguments: Any, **named: Any) -> Any:
+        check(path)
+        return open_raster(path, *arguments, **named)
+
+    def loaded(self: Any, path_or_url: str) -> Any:
+        check(path_or_url)
+        return load_netcdf(self, path_or_url)
+
+    rasterio.open, NetCDFFileReader._load_xarray = opened, loaded
 
 
 def _step(places: Any, degrees: float | None) -> float:

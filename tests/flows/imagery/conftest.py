@@ -1,6 +1,6 @@
 """A provider on loopback, and a lab that knows it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from terralab.flows.progress import LogProgress
 from terralab.flows.recorded_run import Outcome
 from tests.catalog.conftest import serve
 from tests.conftest import execute, official_schemas
+from tests.flows.imagery.plain_web import Answer, Web
 from tests.flows.imagery.provider_lab import PLACE, Door, fill_provider
 
 
@@ -87,3 +88,16 @@ def ingest(workspace: Workspace, **values: Any) -> Outcome:
     """Run the flow's function."""
     request = checked_request(IngestRequest, **{"name": "here", "connector": "other", **values})
     return ingest_imagery(workspace, request, LogProgress())
+
+
+@pytest.fixture
+def web() -> Iterator[Callable[[Answer], Web]]:
+    started: list[Web] = []
+
+    def start(answer: Answer) -> Web:
+        started.append(Web(answer))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.close()

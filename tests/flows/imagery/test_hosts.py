@@ -1,11 +1,10 @@
 """What may be read: the provider's hosts, at public addresses, and what a redirection leads to no less."""
 
 import socket
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from terralab.flows.imagery.http_reads import HttpReads
 from terralab.flows.imagery.providers import provider_of
 from terralab.flows.imagery.remote_file import RemoteFile
 from terralab.flows.imagery.remote_raster import read_windows
+from tests.flows.imagery.plain_web import Answer, Web, reply
 
 HERE = (9.0, 50.0, 9.01, 50.01)
 
@@ -51,60 +51,6 @@ HERE = (9.0, 50.0, 9.01, 50.01)
 def test_addresses_of_the_provider_alone_are_allowed(url: str, allowed: bool) -> None:
     hosts = Hosts(("data.example.org", "*.s3.example.com", "127.0.0.1:8080"), ("127.0.0.1:8080",))
     assert hosts.allows(url) is allowed
-
-
-Answer = Callable[[BaseHTTPRequestHandler], None]
-
-
-class Web:
-    """A plain HTTP server that notes what it was asked."""
-
-    def __init__(self, answer: Answer) -> None:
-        self.asked: list[tuple[str, str | None]] = []
-        web = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                web.asked.append((self.path, self.headers.get("Authorization")))
-                answer(self)
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        self.host = self.url.removeprefix("http://")
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,))
-        self.thread.start()
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
-
-
-def reply(handler: BaseHTTPRequestHandler, status: int, body: bytes = b"", **headers: str) -> None:
-    handler.send_response(status)
-    for name, value in headers.items():
-        handler.send_header(name.replace("_", "-"), value)
-    handler.send_header("content-length", str(len(body)))
-    handler.end_headers()
-    handler.wfile.write(body)
-
-
-@pytest.fixture
-def web() -> Iterator[Callable[[Answer], Web]]:
-    started: list[Web] = []
-
-    def start(answer: Answer) -> Web:
-        started.append(Web(answer))
-        return started[-1]
-
-    yield start
-    for server in started:
-        server.close()
 
 
 def reads_of(server: Web, **values: Any) -> HttpReads:

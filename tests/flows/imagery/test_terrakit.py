@@ -1,5 +1,6 @@
 """TerraKit's connectors, in their own process, against a second lab on loopback."""
 
+import json
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 import rasterio
 from rasterio.warp import transform
 
-from terralab.catalog.errors import ServiceUnavailable, SetupProblem, TooLarge
+from terralab.catalog.errors import InvalidInput, ServiceUnavailable, SetupProblem, TooLarge
 from terralab.catalog.settings import Settings
 from terralab.catalog.workspace import Workspace
 from terralab.datasets.imagery.area import area_of_box, places_of
@@ -22,6 +23,7 @@ from terralab.flows.imagery.finding import find_imagery
 from terralab.flows.imagery.providers import provider_of
 from terralab.flows.imagery.terrakit_reads import TerrakitReads
 from tests.flows.imagery.conftest import Provider, ingest
+from tests.flows.imagery.plain_web import Answer, Web, reply
 from tests.flows.imagery.provider_lab import PLACE
 
 WITH_CREDENTIALS = [name for name, entry in imagery_table().connectors.items() if entry.credentials]
@@ -147,6 +149,27 @@ def test_sentinel_aws_through_terrakit(
     assert 0 < statistics["mean"] < 10_000
 
 
+def test_terrakit_opens_no_other_file_of_this_machine(data_folder: Path, tmp_path: Path) -> None:
+    check = """
+import shutil, sys, rasterio
+from terralab.flows.imagery.terrakit_worker import keep_to_provider
+outside, folder = sys.argv[1:]
+shutil.copy(outside, folder + "/own.tif")
+keep_to_provider("http://127.0.0.1:9/stac", folder)
+rasterio.open(folder + "/own.tif").close()
+for path in (outside, "/vsicurl/https://a/b.tif", folder + "/../x.tif", "<VRTDataset/>", "file:///a", "http://b/c.tif", "s3://b/c"):
+    try:
+        rasterio.open(path)
+    except ValueError as error:
+        assert "is no https address" in str(error), error
+    else:
+        sys.exit(path)
+"""
+    outside = data_folder / "terramesh" / "DEM" / f"{PLACE}.tif"
+    found = subprocess.run([sys.executable, "-c", check, str(outside), str(tmp_path)], capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr[-2000:]
+
+
 def test_a_provider_of_terrakit_that_is_away_is_named(box: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IBMRESEARCH_STAC_URL", "http://127.0.0.1:9")
     request = ImageryRequest(
@@ -237,3 +260,38 @@ def test_a_place_that_is_too_large_for_the_provider_is_refused(monkeypatch: pyte
     )
     with pytest.raises(TooLarge, match="25 km"):
         find_imagery(Settings(), request)
+
+
+def test_ibm_research_stac_is_searched_and_may_not_name_files_of_this_machine(
+    web: Callable[[Answer], Web], workspace: Workspace, box: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    item = {
+        "type": "Feature",
+        "id": "one",
+        "collection": "some",
+        "bbox": box,
+        "geometry": area_of_box(box),
+        "properties": {
+            "datetime": "2024-05-02T10:00:00Z",
+            "cube:variables": {"B04": {}},
+            "cube:dimensions": {
+                "x": {"type": "spatial", "axis": "x", "extent": [box[0], box[2]], "reference_system": 4326},
+                "y": {"type": "spatial", "axis": "y", "extent": [box[1], box[3]], "reference_system": 4326},
+                "t": {"type": "temporal", "extent": ["2024-05-02T10:00:00Z", "2024-05-02T10:00:00Z"]},
+            },
+        },
+        "assets": {"data": {"href": "/etc/secret.nc", "type": "application/netcdf", "roles": ["data"]}},
+    }
+
+    def answer(handler: Any) -> None:
+        content = {"features": [item]} if "items" in handler.path or handler.command == "POST" else {}
+        reply(handler, 200, json.dumps(content or {"collections": [{"id": "some"}]}).encode())
+
+    server = web(answer)
+    monkeypatch.setenv("IBMRESEARCH_STAC_URL", server.url)
+    wanted: dict[str, Any] = {"collections": {"S2L2A": "some"}, "bands": {"S2L2A": ["B04"]}, "dates": "2024-05-02"}
+    with pytest.raises(InvalidInput, match=r"IBMResearchSTAC: ValueError: '/etc/secret.nc' is no https address"):
+        ingest(
+            Workspace(Settings()), connector="IBMResearchSTAC", modalities=["S2L2A"], area=area_of_box(box), **wanted
+        )
+    assert {path for path, _ in server.asked} >= {"/collections", "/search"}
