@@ -10,6 +10,8 @@ from terralab.extensions.chips import ChipRecord, Feature
 from terralab.extensions.item import StoredFile, format_time
 from terralab.extensions.raster import Grid
 
+_REFERENCE = "ml-aoi:reference-grid"
+
 
 @dataclass(frozen=True)
 class FeatureSource:
@@ -83,12 +85,13 @@ class ChipSource:
         """
         chip = ChipRecord.of_item(item)
         target = chip.target
+        features = sorted(chip.features, key=lambda feature: not _is_reference(item, feature))
         west, south, east, north = (float(number) for number in chip.footprint.geometry.bounds)
         start, end = chip.footprint.start, chip.footprint.end
-        files: list[StoredFile] = [feature.file for feature in chip.features if feature.file is not None]
+        files: list[StoredFile] = [feature.file for feature in features if feature.file is not None]
         return cls(
             id=chip.id,
-            features=tuple(_feature(feature, ranges.get(feature.key, ())) for feature in chip.features),
+            features=tuple(_feature(feature, ranges.get(feature.key, ())) for feature in features),
             mask=target.file.href if target.file is not None and target.key == "mask" else None,
             values=tuple(entry.value for entry in target.classes),
             classes=tuple(entry.name for entry in target.classes),
@@ -108,6 +111,11 @@ class ChipSource:
     def day(self) -> str:
         """Return the time as text, for tables."""
         return format_time(self.moment)[:10]
+
+
+def _is_reference(item: Mapping[str, Any], feature: Feature) -> bool:
+    """Say whether a feature is the first: the database does not keep the order of assets."""
+    return bool(item["assets"][feature.key].get(_REFERENCE))
 
 
 def _feature(feature: Feature, ranges: Sequence[Range]) -> FeatureSource:

@@ -30,6 +30,7 @@ SAMPLES = SAMPLE_SIDE * SAMPLE_SIDE
 _DIGITS = 5
 _CLIPPED_SHARE = 0.005
 _LEAST_LEVELS = 50
+_PILED = 4
 
 
 @dataclass
@@ -214,10 +215,18 @@ def _saturated(feature: FeatureSource, image: NDArray[Any], valid: NDArray[np.bo
         share = float((values == top).mean())
         if share <= max(worst, _CLIPPED_SHARE):
             continue
-        # Few levels below: a flat picture, not a clipped one.
-        if len(np.unique(values)) >= _LEAST_LEVELS:
+        if _piles_up(values):
             worst = share
     return worst
+
+
+def _piles_up(values: NDArray[Any]) -> bool:
+    """Say whether the highest value is far commoner than those below it.
+
+    It is not where a picture is flat, nor where every value is common, as in a band that comes from larger pixels.
+    """
+    _, counts = np.unique(values, return_counts=True)
+    return len(counts) >= _LEAST_LEVELS and bool(counts[-1] > _PILED * np.median(counts[-_LEAST_LEVELS:-1]))
 
 
 def _picture(

@@ -1,8 +1,9 @@
 """Clouds: from a band that says it, else by a rule on reflectances.
 
 The rule is that of Braaten, Cohen and Yang (Remote Sensing of Environment 169, 2015, "Automated cloud and cloud shadow
-identification in Landsat MSS imagery"), with the test on short-wave infrared that its users add against snow. It finds
-bright clouds; it misses thin cirrus, and takes very bright roofs and sand for clouds.
+identification in Landsat MSS imagery"), with two tests against snow, which is dark in short-wave infrared: its
+reflectance there, and the normalized difference snow index (Dozier, Remote Sensing of Environment 28, 1989). It finds
+bright clouds; it misses thin cirrus and clouds of ice, and takes very bright roofs and sand for clouds.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +17,7 @@ _QUANTIFICATION = 10_000
 _LARGEST_REFLECTANCE = 3.0
 _DARKEST, _BRIGHTEST = 0.175, 0.39
 _NO_SNOW = 0.1
+_SNOW_INDEX = 0.42
 _SCL_CLOUD = (8, 9, 10)
 
 Mask = NDArray[np.bool_]
@@ -44,7 +46,8 @@ def _by_reflectance(*bands: NDArray[Any]) -> Mask | None:
     factor = 1 / _QUANTIFICATION if integers or float(np.nanmax(bands[0])) > _LARGEST_REFLECTANCE else 1.0
     green, red, swir = (band.astype(np.float32) * np.float32(factor) for band in bands)
     brightness = (green - _DARKEST) / (_BRIGHTEST - _DARKEST)
-    found: Mask = (swir > _NO_SNOW) & ((brightness > 1) | ((brightness > 0) & (green > red)))
+    snow = (swir <= _NO_SNOW) | (green - swir > _SNOW_INDEX * (green + swir))
+    found: Mask = ~snow & ((brightness > 1) | ((brightness > 0) & (green > red)))
     return found
 
 

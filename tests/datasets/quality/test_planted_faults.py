@@ -61,7 +61,7 @@ def chosen(workspace: Workspace) -> dict[str, list[str]]:
     train = [id for id in plain if split[id] == "train"]
     test = [id for id in plain if split[id] == "test"]
     pairs = {"exact": [train[0], train[-1]], "near": [train[1], train[-2]], "leak": [train[2], test[0]]}
-    rest = iter([id for id in plain if id not in sum(pairs.values(), [])])
+    rest = iter([id for id in plain if all(id not in pair for pair in pairs.values())])
     sizes = {"shifted": 5, "swapped": 3, "cloudy": 3, "wrong": 3, "blurred": 2, "clipped": 2, "nodata": 3}
     return {**{kind: [next(rest) for _ in range(size)] for kind, size in sizes.items()}, **pairs}
 
