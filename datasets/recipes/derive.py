@@ -17,12 +17,14 @@ from terralab.datasets.statistics import BandSums
 from terralab.extensions.raster import BandRecord
 
 BLOCK_ROWS = 512  # a row of the result's tiles: each block of an ordinary scene is read once
+_LEAST_ROWS = 32
+_BLOCK_BYTES = 256 << 20
 OnRows = Callable[[int, int], None]
 """Told how many rows of how many are done."""
 
 
 def derive(
-    sources: Sequence[Source], plan: Plan, target: Path, on_rows: OnRows, block_rows: int = BLOCK_ROWS
+    sources: Sequence[Source], plan: Plan, target: Path, on_rows: OnRows, block_rows: int | None = None
 ) -> list[BandRecord]:
     """Compute a recipe's result.
 
@@ -31,7 +33,7 @@ def derive(
         plan: of the recipe, for these sources.
         target: COG to write, in a scratch folder.
         on_rows: told of every block.
-        block_rows: rows at a time.
+        block_rows: rows at a time; by default 512, or fewer where wide scenes or many of them take much memory.
 
     Returns:
         The bands with their statistics.
@@ -42,10 +44,11 @@ def derive(
         OutOfSpace: the disk is full.
     """
     grid = sources[0].grid
+    rows = block_rows or _rows_at_a_time(sources)
     passes = 1 if plan.survey is None else 2
     total, done = grid.shape[0] * passes, 0
     if plan.survey is not None:
-        for block in _blocks(sources, 0, block_rows):
+        for block in _blocks(sources, 0, rows):
             plan.survey(block)
             done += _rows(block)
             on_rows(done, total)
@@ -55,7 +58,7 @@ def derive(
         target, count=len(names), data_type="float32", grid=grid, nodata=np.nan, names=names, labels=False
     )
     with writer as cog:
-        for block in _blocks(sources, plan.halo, block_rows):
+        for block in _blocks(sources, plan.halo, rows):
             found = plan.compute(block)
             cog.write(found, window=Window(0, block.first, grid.shape[1], found.shape[1]))
             sums.append([BandSums.of_pixels(band, np.isfinite(band)) for band in found])
@@ -65,6 +68,14 @@ def derive(
     if not any(band.count for band in pooled):
         raise InvalidInput(f"no pixel of {sources[0].name} has a result; look at its data and at the parameters")
     return [BandRecord(name, "float32", np.nan, band.statistics()) for name, band in zip(names, pooled, strict=True)]
+
+
+def _rows_at_a_time(sources: Sequence[Source]) -> int:
+    row_bytes = 4 * sources[0].grid.shape[1] * sum(len(source.bands) for source in sources)
+    rows = BLOCK_ROWS
+    while rows > _LEAST_ROWS and rows * row_bytes > _BLOCK_BYTES:
+        rows //= 2
+    return rows
 
 
 def _blocks(sources: Sequence[Source], halo: int, rows: int) -> Iterator[Block]:

@@ -243,3 +243,19 @@ def test_every_recipe_says_what_its_parameters_mean() -> None:
     assert set(RECIPES) == {"indices", "composite", "texture", "terrain", "zonal"}
     with pytest.raises(UnknownName, match="did you mean terrain"):
         find_recipe("terain")
+
+
+def test_ndvi_of_real_scenes_is_that_of_terramesh(data_folder: Path, tmp_path: Path) -> None:
+    """TerraMesh has the NDVI of its Sentinel-2 chips as a modality of its own, in half precision."""
+    names = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12")
+    paths = sorted((data_folder / "terramesh" / "S2L2A").glob("*.tif"))
+    assert len(paths) == 4
+    for path in paths:
+        with rasterio.open(path) as dataset:
+            grid = Grid(dataset.crs.to_string(), tuple(dataset.transform)[:6], dataset.shape)
+        source = Source("scenes/terramesh", path, grid, tuple(BandRecord(name, "int16") for name in names))
+        recipe = find_recipe("indices")
+        plan = recipe.plan([source], checked_parameters(recipe, {"indices": ["NDVI"]}))
+        derive([source], plan, tmp_path / path.name, lambda done, total: None, 64)
+        with rasterio.open(tmp_path / path.name) as ours, rasterio.open(path.parents[1] / "NDVI" / path.name) as theirs:
+            assert np.allclose(ours.read(1), theirs.read(1), atol=5e-4, equal_nan=True)
