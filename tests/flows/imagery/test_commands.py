@@ -7,13 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.imagery.conftest import (  # noqa: F401  # fixtures
-    Provider,
-    box,
-    provider,
-    provider_app,
-    provider_door,
-)
+from tests.flows.imagery.conftest import Provider
 
 
 def terralab(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -22,11 +16,11 @@ def terralab(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture
-def at(provider: Provider, box: list[float]) -> list[str]:  # noqa: F811
+def at(provider: Provider, box: list[float]) -> list[str]:
     return ["--connector", "other", "--bbox", *map(str, box), "--dates", "2024-05-01/2024-05-31"]
 
 
-def test_find_lists_scenes_and_what_goes_together(provider: Provider, at: list[str]) -> None:  # noqa: F811
+def test_find_lists_scenes_and_what_goes_together(provider: Provider, at: list[str]) -> None:
     done = terralab("find", "-m", "S2L2A", "-m", "S1RTC", *at, "--align-days", "4", "--cloud", "90", "--json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
@@ -37,7 +31,7 @@ def test_find_lists_scenes_and_what_goes_together(provider: Provider, at: list[s
     assert provider.door.requests["file"] == 0
 
 
-def test_a_dry_run_says_scenes_dates_and_bytes(provider: Provider, at: list[str]) -> None:  # noqa: F811
+def test_a_dry_run_says_scenes_dates_and_bytes(provider: Provider, at: list[str]) -> None:
     done = terralab("fetch", "here", "-m", "S2L2A", *at, "--bands", "S2L2A=B04,B03,B02", "--dry-run")
     assert done.returncode == 0, done.stderr
     row = done.stdout.splitlines()[1].split()
