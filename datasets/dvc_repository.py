@@ -13,20 +13,19 @@ import fcntl
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dulwich import porcelain
 from dulwich.objects import Blob, ObjectID
 from dulwich.repo import Repo as Git
-from dvc.repo import Repo
-from dvc_data.hashfile.hash_info import HashInfo
-from dvc_data.hashfile.meta import Meta
-from dvc_data.hashfile.tree import Tree
 
-from terralab.catalog.errors import AssetCorrupt
 from terralab.catalog.store import TREE_SUFFIX, Store, disk_full_as_error
-from terralab.extensions.checksum import MD5_PREFIX
+from terralab.datasets.versioning.tree_layout import TreeLayout
+from terralab.datasets.versioning.verification import Verifier
+from terralab.datasets.versions import tree_bytes, tree_hash
+from terralab.extensions.checksum import split_multihash
 
 CHIPS_FOLDER = "chips"
 DVC_FILE = f"{CHIPS_FOLDER}.dvc"
@@ -34,8 +33,6 @@ _AUTHOR = b"TerraLab <terralab@localhost>"
 _CONFIG = """[core]
     analytics = false
     check_update = false
-[cache]
-    dir = {cache}
 """
 # Not the default remote: DVC would then want its S3 plugin also where every file is at hand.
 _REMOTE = """['remote "store"']
@@ -43,11 +40,36 @@ _REMOTE = """['remote "store"']
 """
 _LOCAL_CONFIG = """[core]
     site_cache_dir = {site}
+[cache]
+    dir = {cache}
+    type = "reflink,hardlink,copy"
 """
+_IGNORED = "/config.local\n/tmp\n/cache\n"
 _GIT_CONFIG = {
     (b"user",): {b"name": b"TerraLab", b"email": b"terralab@localhost"},
     (b"commit",): {b"gpgsign": b"false"},
 }
+
+
+@dataclass(frozen=True)
+class TrackedTree:
+    """A folder that DVC tracks.
+
+    Attributes:
+        path: beside the `.dvc` file: `chips`, or `chips/<shard>`.
+        tree: DVC's hash, `<md5>.dir`.
+        size: bytes of its files.
+        files: how many.
+    """
+
+    path: str
+    tree: str
+    size: int
+    files: int
+
+    def entry(self) -> str:
+        """Return its entry in a `.dvc` file."""
+        return f"- md5: {self.tree}\n  size: {self.size}\n  nfiles: {self.files}\n  hash: md5\n  path: {self.path}\n"
 
 
 class VersionRepository:
@@ -62,29 +84,23 @@ class VersionRepository:
     def __init__(self, folder: Path, store: Store, work: Path) -> None:
         self.folder, self.store, self.work = folder, store, work
 
-    def write_tree(self, files: Sequence[Mapping[str, Any]]) -> str:
-        """Put the tree object of stored files into the store.
+    def write_trees(self, files: Sequence[Mapping[str, Any]]) -> list["TrackedTree"]:
+        """Put the tree objects of stored files into the store: one, or one for each shard of very many files.
 
         Args:
             files: `relpath`, `md5` and `size` of each.
 
-        Returns:
-            DVC's hash of the tree, `<md5>.dir`.
-
         Raises:
-            AssetCorrupt: a file's bytes are not in the store.
+            AssetCorrupt: a file's bytes are not in the store, or not those that its hash names.
         """
-        tree, sizes = Tree(), self.store.sizes(MD5_PREFIX + file["md5"] for file in files)
-        for file in files:
-            if sizes.get(MD5_PREFIX + file["md5"]) != file["size"]:
-                raise AssetCorrupt(
-                    f"{file['relpath']}: the bytes {file['md5']} are missing from the store {self.store.place}"
-                )
-            meta, info = Meta(size=file["size"], md5=file["md5"]), HashInfo("md5", file["md5"])
-            tree.add(tuple(file["relpath"].split("/")), meta, info)
-        tree.digest()
-        self.store.put_bytes(tree.as_bytes(), "tree.json", "md5", TREE_SUFFIX)
-        return str(tree.oid)
+        Verifier(self.store, self.work).faults(tree_hash(files), files).refuse(f"the store {self.store.place}")
+        trees = []
+        for path, members in by_tree(files).items():
+            content = tree_bytes(members)
+            stored = self.store.put_bytes(content, "tree.json", "md5", TREE_SUFFIX)
+            tree = split_multihash(stored.checksum)[1] + TREE_SUFFIX
+            trees.append(TrackedTree(path, tree, sum(int(file["size"]) for file in members), len(members)))
+        return trees
 
     def commit(self, name: str, tag: str, files: Mapping[str, bytes]) -> str:
         """Commit a version's files under `<name>/` and tag the commit `<name>/<tag>`; return its id (40 hex digits).
@@ -93,7 +109,7 @@ class VersionRepository:
         """
         label = f"{name}/{tag}"
         contents = {**files, ".gitignore": f"/{CHIPS_FOLDER}\n".encode()}
-        with self._open(), Git(str(self.folder)) as git:
+        with self._open() as git:
             if (earlier := _tagged(git, label)) and _holds(git, earlier, name, contents):
                 return earlier.decode()
             target = self.folder / name
@@ -107,19 +123,14 @@ class VersionRepository:
             return revision.decode()
 
     @contextmanager
-    def _open(self) -> Iterator[Repo]:
-        """Yield the DVC repository, locked against other processes."""
+    def _open(self) -> Iterator[Git]:
+        """Yield the git repository, made where there is none, locked against other processes."""
         with self.alone():
             if self._read_config() != self._config():
                 self._initialise()
-            local = _LOCAL_CONFIG.format(site=self.work.absolute())
-            (self.folder / ".dvc" / "config.local").write_text(local)
-            repository = Repo(str(self.folder), _wait_for_lock=True)
-            try:
-                with repository.lock:
-                    yield repository
-            finally:
-                repository.close()
+            self._write_local_config()
+            with Git(str(self.folder)) as git:
+                yield git
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -137,10 +148,15 @@ class VersionRepository:
                 yield
 
     def _config(self) -> str:
-        # DVC takes the path as relative to its own folder; so a lab may be moved with all it has.
-        cache = os.path.relpath(self.store.folder.absolute(), (self.folder / ".dvc").absolute())
         remote = "" if self.store.place == str(self.store.folder) else _REMOTE.format(url=self.store.place)
-        return _CONFIG.format(cache=cache) + remote
+        return _CONFIG + remote
+
+    def _write_local_config(self) -> None:
+        # DVC takes the path as relative to its own folder; so a lab may be moved with all it has. Clones of the
+        # repository have caches of their own, therefore this is not in git.
+        cache = os.path.relpath(self.store.folder.absolute(), (self.folder / ".dvc").absolute())
+        local = _LOCAL_CONFIG.format(cache=cache, site=self.work.absolute())
+        (self.folder / ".dvc" / "config.local").write_text(local)
 
     def _read_config(self) -> str | None:
         path = self.folder / ".dvc" / "config"
@@ -155,21 +171,30 @@ class VersionRepository:
                 for key, value in values.items():
                     config.set(section, key, value)
             config.write_to_path()
-        if not (self.folder / ".dvc").is_dir():
-            Repo.init(str(self.folder)).close()
-        (self.folder / ".dvc" / "config").write_text(self._config())
+        (self.folder / ".dvc").mkdir(exist_ok=True)
+        for name, content in {"config": self._config(), ".gitignore": _IGNORED}.items():
+            (self.folder / ".dvc" / name).write_text(content)
+        (self.folder / ".dvcignore").touch()
         with Git(str(self.folder)) as git:
             tracked = [self.folder / ".dvcignore", *(self.folder / ".dvc" / name for name in ("config", ".gitignore"))]
             porcelain.add(git, [str(path) for path in tracked])
             porcelain.commit(git, message=b"Initialise", author=_AUTHOR, committer=_AUTHOR, sign=False)
 
 
-def dvc_file(tree: str, files: Sequence[Mapping[str, Any]]) -> bytes:
-    """Return the text of the `.dvc` file that tracks a tree of `files`."""
-    size = sum(int(file["size"]) for file in files)
-    return (
-        f"outs:\n- md5: {tree}\n  size: {size}\n  nfiles: {len(files)}\n  hash: md5\n  path: {CHIPS_FOLDER}\n"
-    ).encode()
+def by_tree(files: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Return the files of each tree by its path, with their paths within it."""
+    if not TreeLayout.of_count(len(files)).digits:
+        return {CHIPS_FOLDER: [dict(file) for file in files]}
+    trees: dict[str, list[dict[str, Any]]] = {}
+    for file in files:
+        shard, _, rest = str(file["relpath"]).partition("/")
+        trees.setdefault(f"{CHIPS_FOLDER}/{shard}", []).append({**file, "relpath": rest})
+    return dict(sorted(trees.items()))
+
+
+def dvc_file(trees: Sequence[TrackedTree]) -> bytes:
+    """Return the text of the `.dvc` file that tracks trees."""
+    return ("outs:\n" + "".join(tree.entry() for tree in trees)).encode()
 
 
 def _reference(label: str) -> Any:

@@ -63,9 +63,13 @@ class Version:
 
 def tree_hash(files: Iterable[Mapping[str, Any]]) -> str:
     """Return DVC's hash of a folder, `<md5>.dir`, from `relpath` and `md5` of its files."""
+    return hashlib.md5(tree_bytes(files), usedforsecurity=False).hexdigest() + ".dir"
+
+
+def tree_bytes(files: Iterable[Mapping[str, Any]]) -> bytes:
+    """Return what DVC writes for a folder: the list of its files."""
     entries = [{"md5": file["md5"], "relpath": file["relpath"]} for file in files]
-    text = json.dumps(sorted(entries, key=lambda entry: str(entry["relpath"])), sort_keys=True)
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() + ".dir"
+    return json.dumps(sorted(entries, key=lambda entry: str(entry["relpath"])), sort_keys=True).encode()
 
 
 def chip_files(chips: Chips) -> list[dict[str, Any]]:

@@ -6,11 +6,12 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from terralab.infra.cli import datasets_pack, datasets_quality
+from terralab.infra.cli import datasets_pack, datasets_quality, datasets_versions
 from terralab.infra.cli.flow_command import run_and_print
 from terralab.infra.cli.output import AsJson, print_json, print_table
 
 app = typer.Typer(help="Datasets: onboard, split, version, look.", no_args_is_help=True)
+datasets_versions.register(app)
 
 Name = Annotated[str, typer.Argument(help="Name of the dataset.", show_default=False)]
 Method = Literal["block", "random", "group", "given"]

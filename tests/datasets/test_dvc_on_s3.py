@@ -22,11 +22,12 @@ def test_a_version_in_a_bucket(tmp_path: Path) -> None:
             for number, file in enumerate(stored)
         ]
         repository = VersionRepository(tmp_path / "versions", store, tmp_path / "work")
-        tree = repository.write_tree(files)
-        assert tree == tree_hash(files)
+        trees = repository.write_trees(files)
+        assert [tree.tree for tree in trees] == [tree_hash(files)]
+        tree = trees[0].tree
         assert store.size(f"d50110{tree}") is not None
-        revision = repository.commit("sim", "v1.0.0", {"chips.dvc": dvc_file(tree, files)})
-        assert repository.commit("sim", "v1.0.0", {"chips.dvc": dvc_file(tree, files)}) == revision
+        revision = repository.commit("sim", "v1.0.0", {"chips.dvc": dvc_file(trees)})
+        assert repository.commit("sim", "v1.0.0", {"chips.dvc": dvc_file(trees)}) == revision
         dvc = str(Path(sys.executable).with_name("dvc"))
         run = {"cwd": tmp_path / "versions", "check": True, "capture_output": True, "text": True}
         remotes = subprocess.run([dvc, "remote", "list"], **run).stdout
@@ -37,5 +38,5 @@ def test_a_version_in_a_bucket(tmp_path: Path) -> None:
         server.client.delete_object(
             Bucket="lab-bucket", Key=f"lab/files/md5/{files[7]['md5'][:2]}/{files[7]['md5'][2:]}"
         )
-        with pytest.raises(AssetCorrupt, match=r"images/7.tif.*missing from the store s3://lab-bucket/lab"):
-            repository.write_tree(files)
+        with pytest.raises(AssetCorrupt, match=r"images/7.tif.*missing in the store s3://lab-bucket/lab"):
+            repository.write_trees(files)

@@ -15,8 +15,9 @@ def test_trees_of_all_versions_are_found(tmp_path: Path) -> None:
     for number in range(3):  # each version replaces the file of the one before
         stored = store.put_bytes(f"chip {number}".encode(), "c", "md5")
         files = [{"relpath": "images/a.tif", "md5": stored.checksum.removeprefix("d50110"), "size": stored.size}]
-        trees.append(repository.write_tree(files))
-        repository.commit("sim", f"v1.0.{number}", {"chips.dvc": dvc_file(trees[-1], files)})
+        written = repository.write_trees(files)
+        trees += [tree.tree for tree in written]
+        repository.commit("sim", f"v1.0.{number}", {"chips.dvc": dvc_file(written)})
     assert tracked_trees(tmp_path / "versions") == set(trees)
     porcelain.branch_create(str(tmp_path / "versions"), "other")
     assert tracked_trees(tmp_path / "versions") == set(trees)

@@ -49,8 +49,8 @@ def with_the_rest(lab: Workspace) -> str:
         for one in stored
     ]
     repository = VersionRepository(settings.versions_folder, lab.store, settings.work_folder / "dvc")
-    tree = repository.write_tree(files)
-    commit = repository.commit("flood", "v1.0.0", {"chips.dvc": dvc_file(tree, files)})
+    trees = repository.write_trees(files)
+    commit = repository.commit("flood", "v1.0.0", {"chips.dvc": dvc_file(trees)})
     (settings.versions_folder / "flood" / "chips").mkdir()
     (settings.versions_folder / "flood" / "chips" / "big.tif").write_bytes(bytes(100_000))
     prefect = LabHome(settings).prefect
