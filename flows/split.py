@@ -1,90 +1,94 @@
-"""Splitting a dataset's chips into train, validate and test."""
+"""Splitting a dataset's chips into train, validate and test, or into folds."""
 
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from pydantic import BaseModel, Field, model_validator
 
-from terralab.catalog.errors import InvalidInput, UnknownName
+from terralab.catalog.errors import InvalidInput, TooLarge, UnknownName
+from terralab.catalog.inbox import resolve
+from terralab.catalog.settings import Settings
+from terralab.catalog.store import Store
 from terralab.catalog.workspace import Workspace
-from terralab.datasets.chip_places import ChipPlace, GroundPlan, scene_of
-from terralab.datasets.split_report import distance_rows, split_report, split_rows
-from terralab.datasets.splits import Split, SplitMethod, SplitRecipe, split_chips
-from terralab.extensions.chips import IMAGE_ASSET, MASK_ASSET, SPLITS
+from terralab.datasets.splitting.chip_place import SCENE, ChipPlace, scene_refs
+from terralab.datasets.splitting.given import read_given
+from terralab.datasets.splitting.ground_plan import GroundPlan
+from terralab.datasets.splitting.recipe import Split, SplitMethod
+from terralab.datasets.splitting.report import split_report
+from terralab.datasets.splitting.report_tables import distance_rows, fold_rows, split_rows
+from terralab.datasets.splitting.split_chips import split_chips
+from terralab.extensions.chips import SPLITS
 from terralab.extensions.ids import code_version, derived_id
-from terralab.extensions.item import Footprint
+from terralab.extensions.item import Footprint, asset
 from terralab.extensions.lab import (
     DATASET_VERSION_PROP,
     DVC_REV_PROP,
     DVC_TREE_PROP,
+    FOLD_PROP,
+    LEAKS_PROP,
     SPLIT_GROUP_PROP,
     SPLIT_PROP,
+    SPLIT_REPORT_PROP,
     RunType,
 )
+from terralab.extensions.raster import Grid
 from terralab.flows.in_lab import in_lab
 from terralab.flows.progress import Progress
 from terralab.flows.recorded_run import Outcome, finished_run, recorded_run
+from terralab.flows.split_request import SplitRequest
 
-SPLIT_REPORT = "lab:split_report"
+__all__ = ["SPLIT_REPORT", "SplitRequest", "dataset_chips_collection", "split", "split_dataset"]
+
+SPLIT_REPORT = SPLIT_REPORT_PROP
 _FROZEN = ("version", DATASET_VERSION_PROP, DVC_REV_PROP, DVC_TREE_PROP)
-_SUM_TOLERANCE = 1e-6
-
-
-class SplitRequest(BaseModel):
-    """Which dataset to split, and how."""
-
-    name: str = Field(min_length=1, description="Name of the dataset.")
-    method: SplitMethod = Field(default=SplitMethod.BLOCK, description="How chips are assigned.")
-    train_share: float = Field(default=0.6, ge=0, le=1, description="Share of the chips to train on.")
-    validate_share: float = Field(default=0.2, ge=0, le=1, description="Share to validate with.")
-    test_share: float = Field(default=0.2, ge=0, le=1, description="Share to test with.")
-    seed: int = Field(default=0, ge=0, description="Seed of all random choices.")
-    block_size: int | None = Field(default=None, ge=1, le=1000, description="Chips along a block's side.")
-    buffer: float = Field(default=0.0, ge=0, description="Train chips nearer than this to others are left out, metres.")
-    given: dict[str, str] | None = Field(default=None, description="Chip id → split, for the method `given`.")
-
-    @model_validator(mode="after")
-    def _fits(self) -> "SplitRequest":
-        total = self.train_share + self.validate_share + self.test_share
-        if abs(total - 1) > _SUM_TOLERANCE:
-            raise ValueError(f"train_share, validate_share and test_share must add up to 1, not {total:g}")
-        if (self.method is SplitMethod.GIVEN) != bool(self.given):
-            raise ValueError("the method `given` needs the assignment `given` (chip id → split), and only that method")
-        return self
-
-    @property
-    def recipe(self) -> SplitRecipe:
-        """Return how to split."""
-        proportions = (self.train_share, self.validate_share, self.test_share)
-        return SplitRecipe(self.method, self.seed, proportions, self.block_size, self.buffer, self.given)
+_ASSIGNED = (SPLIT_PROP, SPLIT_GROUP_PROP, FOLD_PROP)
+_SCENES_AT_ONCE = 500
+_MOST_BYTES = 64 * 2**20
 
 
 @flow(name="split", description="Assign a dataset's chips to train, validate and test, and report whether that leaks.")
 def split(
     name: str,
-    method: Literal["block", "random", "group", "given"] = "block",
+    method: Literal["block", "random", "group", "distance", "year", "stratified", "given"] = "block",
     train_share: float = 0.6,
     validate_share: float = 0.2,
     test_share: float = 0.2,
     seed: int = 0,
     block_size: int | None = None,
     buffer: float = 0.0,
+    group_by: str | None = None,
+    folds: int | None = None,
+    train_years: list[int] | None = None,
+    validate_years: list[int] | None = None,
+    test_years: list[int] | None = None,
     given: dict[str, str] | None = None,
+    given_file: str | None = None,
+    given_by: str = "split",
 ) -> State[Any]:
     """Split a dataset in the lab that the environment names.
 
     Args:
         name: Name of the dataset.
-        method: Blocks of chips, single chips, whole scenes, or as given.
+        method: Blocks of chips, single chips, whole scenes or places, parts that lie apart, years, equal classes, or as
+            given.
         train_share: Share of the chips to train on.
         validate_share: Share to validate with.
         test_share: Share to test with.
         seed: Seed of all random choices.
         block_size: Chips along a block's side; empty to choose.
-        buffer: Train chips nearer than this to others are left out, metres.
+        buffer: Metres that the splits are kept apart, by leaving chips out.
+        group_by: Property of the chips to group by; empty for scenes.
+        folds: Number of folds of a cross validation; empty for one split.
+        train_years: Years to train on, for the method `year`; empty to assign years in their order.
+        validate_years: Years to validate with.
+        test_years: Years to test with.
         given: Chip id → split, for the method `given`.
+        given_file: The same as a JSON or CSV file in the inbox.
+        given_by: Property with the split that chips came with, for the method `given` without an assignment.
     """
     return in_lab(
         split_dataset,
@@ -97,7 +101,14 @@ def split(
         seed=seed,
         block_size=block_size,
         buffer=buffer,
+        group_by=group_by,
+        folds=folds,
+        train_years=train_years,
+        validate_years=validate_years,
+        test_years=test_years,
         given=given,
+        given_file=given_file,
+        given_by=given_by,
     )
 
 
@@ -107,41 +118,51 @@ def split_dataset(workspace: Workspace, request: SplitRequest, progress: Progres
     Raises:
         UnknownName: there is no such dataset.
         TooFewChips: a split would be empty.
-        InvalidInput: a given assignment is wrong.
+        InvalidInput: a given assignment is wrong, or the method lacks what it needs.
     """
     collection = dataset_chips_collection(workspace, request.name)
     chips = sorted(workspace.catalog.search(collections=[collection["id"]]), key=lambda chip: str(chip["id"]))
+    if not chips:
+        raise InvalidInput("the dataset has no chips; onboard it again")
+    given = _read_given(workspace.settings, request.given_file) if request.given_file else None
+    recipe = request.recipe(given)
+    places = _places(workspace, chips, request)
     parameters = request.model_dump(mode="json")
-    run_id = derived_id(f"split-{request.name}", {"chips": _checksums(chips)}, parameters)
+    inputs = {"chips": _facts(chips, places), **({"given": given} if given else {})}
+    run_id = derived_id(f"split-{request.name}", inputs, parameters)
     current = collection.get(SPLIT_REPORT, {}).get("run")
     if current == run_id and (done := finished_run(workspace, run_id)):
         return _with_collection(done, collection)
-    footprint = Footprint.union(Footprint.of_item(chip) for chip in chips)
     with recorded_run(
         workspace,
         RunType.SPLIT,
         run_id,
-        footprint=footprint,
+        footprint=Footprint.union(Footprint.of_item(chip) for chip in chips),
         params=parameters,
         software={"terralab": code_version()},
         seed=request.seed,
     ) as run:
         progress.step("split")
-        plan = _ground_plan(workspace, chips)
-        found = split_chips(plan, request.recipe)
+        plan = GroundPlan(places)
+        found = split_chips(plan, recipe)
         progress.advance(1, 2)
-        report = split_report(plan, found, request.recipe)
+        report = split_report(plan, found, recipe)
+        if request.group_by:
+            report["group_by"] = request.group_by
         progress.advance(2, 2)
-        progress.table("splits", "Chips and classes of the splits", split_rows(report))
-        progress.table("distances", "Between the splits", distance_rows(report))
-        for warning in report["warnings"]:
-            progress.message(warning)
+        run.record.assets = _assets(workspace.store, plan, found, report, str(collection["title"]))
+        _show(progress, report, run.record.assets)
         outcome = run.succeed(
             collections=[_described(collection, {**report, "run": run_id})],
             items=[_assigned(chip, found, place) for place, chip in enumerate(chips)],
             produced=[],
             metrics=_metrics(report),
-            details={"dataset": request.name, "collection": collection["id"], "report": report},
+            details={
+                "dataset": request.name,
+                "collection": collection["id"],
+                "report": report,
+                "warnings": report["warnings"],
+            },
         )
     return _with_collection(outcome, collection)
 
@@ -160,53 +181,109 @@ def dataset_chips_collection(workspace: Workspace, name: str) -> dict[str, Any]:
     raise UnknownName.of("dataset", name, [id.removesuffix("-v1") for id in known])
 
 
-def _checksums(chips: list[dict[str, Any]]) -> list[list[str]]:
+def _read_given(settings: Settings, pattern: str) -> dict[str, str]:
+    files = resolve(settings, pattern)
+    if len(files) != 1:
+        raise InvalidInput(f"given_file: {pattern!r} names {len(files)} files; name one")
+    return read_given_file(files[0])
+
+
+def read_given_file(path: Path) -> dict[str, str]:
+    """Read a file with an assignment: JSON, or CSV with the columns `id` and `split`.
+
+    Raises:
+        InvalidInput: it is missing or something else.
+        TooLarge: it is larger than any list of chips.
+    """
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise TooLarge(f"{path.name} is larger than {_MOST_BYTES // 2**20} MiB; give only chip ids and splits")
+        return read_given(path.read_bytes(), path.name)
+    except OSError as error:
+        raise InvalidInput(f"{path.name} cannot be read: {error.strerror}") from error
+
+
+def _places(workspace: Workspace, chips: Sequence[Mapping[str, Any]], request: SplitRequest) -> list[ChipPlace]:
+    """Return what splitting has to know of the chips."""
+    grids = _scene_grids(workspace, chips)
+    group_by = request.group_by or (SCENE if request.method is SplitMethod.GROUP else None)
+    own = request.method is SplitMethod.GIVEN and not (request.given or request.given_file)
+    return [ChipPlace.of_item(chip, grids, group_by, request.given_by if own else None) for chip in chips]
+
+
+def _scene_grids(workspace: Workspace, chips: Sequence[Mapping[str, Any]]) -> dict[str, Grid]:
+    """Return the grids of the scenes that the chips' first features were cut from."""
+    wanted: dict[str, set[str]] = {}
+    for chip in chips:
+        for ref in scene_refs(chip)[:1]:
+            wanted.setdefault(ref.collection, set()).add(ref.id)
+    grids = {}
+    for collection, ids in wanted.items():
+        ordered = sorted(ids)
+        for start in range(0, len(ordered), _SCENES_AT_ONCE):
+            part = ordered[start : start + _SCENES_AT_ONCE]
+            for item in workspace.catalog.search(collections=[collection], ids=part):
+                if item["properties"].get("proj:transform"):
+                    grids[str(item["id"])] = Grid.of_properties(item["properties"])
+    return grids
+
+
+def _facts(chips: Sequence[Mapping[str, Any]], places: Sequence[ChipPlace]) -> list[list[str]]:
+    """Return all that a split depends on: the chips' files, and what is known of each chip."""
     return [
-        [chip["id"], *(chip["assets"][key]["file:checksum"] for key in (IMAGE_ASSET, MASK_ASSET))] for chip in chips
+        [repr(place), *(str(entry.get("file:checksum")) for _, entry in sorted(chip["assets"].items()))]
+        for chip, place in zip(chips, places, strict=True)
     ]
 
 
-def _ground_plan(workspace: Workspace, chips: list[dict[str, Any]]) -> GroundPlan:
-    """Return where the chips lie, with the shapes of their scenes."""
-    if not chips:
-        raise InvalidInput("the dataset has no chips; onboard it again")
-    scenes = {(scene_collection(chip), scene_of(chip)) for chip in chips}
-    shapes: dict[str, tuple[int, int]] = {}
-    for collection, id in scenes:
-        item = workspace.catalog.find_item(collection, id)
-        if item is not None:
-            rows, columns = item["properties"]["proj:shape"]
-            shapes[id] = (int(rows), int(columns))
-    return GroundPlan([ChipPlace.of_item(chip, shapes) for chip in chips])
+def _assets(store: Store, plan: GroundPlan, found: Split, report: Mapping[str, Any], title: str) -> dict[str, Any]:
+    """Store the map and the report; return the run's assets."""
+    from terralab.datasets.splitting.split_map import split_map
+
+    text = json.dumps(report, indent=1, sort_keys=True).encode()
+    stored = store.put_bytes(text, "split.json")
+    made = {"report": asset(stored, "application/json", ["metadata"], "Report of the split")}
+    picture = split_map(plan, found, f"{title}, {report['method']}{' (leaks)' if report['leaks'] else ''}")
+    if picture is not None:
+        made["map"] = asset(store.put_bytes(picture, "split.png"), "image/png", ["overview"], "Map of the splits")
+    return made
 
 
-def scene_collection(chip: dict[str, Any]) -> str:
-    """Return the collection of the scene that a chip was cut from."""
-    link = next(link for link in chip["links"] if link.get("ml-aoi:role") == "feature")
-    return str(link["href"]).split("/")[-3]
+def _show(progress: Progress, report: dict[str, Any], assets: Mapping[str, Any]) -> None:
+    progress.table("splits", "Chips and classes of the splits", split_rows(report))
+    progress.table("distances", "Between the splits", distance_rows(report))
+    if rows := fold_rows(report):
+        progress.table("folds", "Rounds of the cross validation", rows)
+    if "map" in assets:
+        progress.image("map", "Map of the splits", assets["map"]["href"])
+    for warning in report["warnings"]:
+        progress.message(warning)
 
 
 def _assigned(chip: dict[str, Any], found: Split, place: int) -> dict[str, Any]:
     """Return the chip with its split; what it said of a frozen version no longer holds."""
-    properties = {key: value for key, value in chip["properties"].items() if key not in (*_FROZEN, SPLIT_PROP)}
-    properties[SPLIT_GROUP_PROP] = found.groups[place]
-    name = found.name_of(place)
-    if name is not None:
-        properties[SPLIT_PROP] = name
+    properties = {key: value for key, value in chip["properties"].items() if key not in (*_FROZEN, *_ASSIGNED)}
+    said = {SPLIT_PROP: found.name_of(place), SPLIT_GROUP_PROP: found.groups[place], FOLD_PROP: found.fold_of(place)}
+    properties.update({key: value for key, value in said.items() if value not in (None, "")})
     return {**chip, "properties": properties}
 
 
 def _described(collection: dict[str, Any], report: dict[str, Any]) -> dict[str, Any]:
     present = [name for name in SPLITS if report["chips"][name]]
     summaries = {**collection.get("summaries", {}), SPLIT_PROP: present}
-    return {**collection, "summaries": summaries, SPLIT_REPORT: report}
+    if "folds" in report:
+        summaries[FOLD_PROP] = [own["fold"] for own in report["folds"]]
+    else:
+        summaries.pop(FOLD_PROP, None)
+    return {**collection, "summaries": summaries, SPLIT_REPORT: report, LEAKS_PROP: report["leaks"]}
 
 
 def _metrics(report: dict[str, Any]) -> dict[str, float]:
-    touching, overlapping = (sum(report[key].values()) for key in ("touching_pairs", "overlapping_pairs"))
-    known = {f"{name}_chips": report["chips"][name] for name in SPLITS}
+    known: dict[str, float] = {f"{name}_chips": report["chips"][name] for name in SPLITS}
+    known["left_out"] = report["left_out"]
+    for key in ("touching_pairs", "overlapping_pairs", "duplicate_pairs"):
+        known[key] = sum(report[key].values())
     distance = report["minimum_distance_m"]["train_test"]
-    known |= {"left_out": report["left_out"], "touching_pairs": touching, "overlapping_pairs": overlapping}
     return known if distance is None else {**known, "train_test_distance_m": distance}
 
 

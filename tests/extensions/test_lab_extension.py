@@ -130,7 +130,8 @@ def test_pystac_finds_the_extension_by_its_entry_point() -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("lab:leaks", "no"), ("lab:fold", -1), ("lab:fold", 1.5), ("lab:qa", {"cloud.share": 1}), ("lab:qa", {"nested": {}}),
+        ("lab:leaks", "no"), ("lab:fold", -1), ("lab:fold", 1.5), ("lab:qa", {"cloud.share": 1}),
+        ("lab:qa", {"nested": {}}),
         ("lab:quality", {"level": "Q9"}), ("lab:quality", {"computed": "2024-01-01T00:00:00Z"}), ("lab:owner", ""),
         ("lab:visibility", "secret"), ("lab:project", 5), ("lab:git_sha", "main"), ("lab:aliases", ["Prod!"]),
     ],
