@@ -38,7 +38,7 @@ def date_of(facts: RasterFacts) -> tuple[datetime, datetime]:
     Raises:
         InvalidInput: neither has a date.
     """
-    moment = _from_tag(facts.written) or _from_name(facts.path.stem)
+    moment = _from_tag(facts.written) or date_in_name(facts.path.stem)
     if moment is None:
         raise InvalidInput(
             f"{facts.name}: no date in its TIFFTAG_DATETIME or name; give --datetime YYYY-MM-DD, or a range with '/'"
@@ -72,7 +72,8 @@ def _tiff_time(written: str) -> datetime:
     return datetime.strptime(written, _TIFF_FORMAT).replace(tzinfo=UTC)
 
 
-def _from_name(stem: str) -> datetime | None:
+def date_in_name(stem: str) -> datetime | None:
+    """Return the time that a file's name says, None where it says none."""
     for match in _IN_NAME.finditer(stem):
         parts = [int(part) for part in match.groups(default="0")]
         try:

@@ -12,7 +12,9 @@ from terralab.extensions.chips import Task
 from terralab.extensions.raster import ClassDefinition
 
 TaskName = Literal["segmentation", "regression", "classification", "multilabel", "detection"]
-FormName = Literal["folder", "terratorch", "eotdl", "geostudio", "stac", "stac-geoparquet", "hugging-face", "labels"]
+FormName = Literal[
+    "folder", "terratorch", "eotdl", "geostudio", "stac", "stac-geoparquet", "hugging-face", "coco", "labels"
+]
 Overlaps = Literal["refuse", "first", "last"]
 
 

@@ -1,58 +1,20 @@
 """`terralab datasets …`: from users' files to frozen versions."""
 
-import glob
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
-from terralab.infra.cli import datasets_pack, datasets_quality, datasets_versions
+from terralab.infra.cli import datasets_onboard, datasets_pack, datasets_quality, datasets_versions
 from terralab.infra.cli.flow_command import run_and_print
 from terralab.infra.cli.output import AsJson, print_json, print_table
 
 app = typer.Typer(help="Datasets: onboard, split, version, look.", no_args_is_help=True)
+datasets_onboard.register(app)
 datasets_versions.register(app)
 
 Name = Annotated[str, typer.Argument(help="Name of the dataset.", show_default=False)]
 Method = Literal["block", "random", "group", "given"]
-
-
-@app.command()
-def onboard(
-    name: Annotated[str, typer.Argument(help="Name of the new dataset: a-z, 0-9, '_' and '-'.", show_default=False)],
-    images: Annotated[str, typer.Option(help="Pattern of the image GeoTIFFs (quote it).", show_default=False)],
-    labels: Annotated[str, typer.Option(help="Pattern of the label GeoTIFFs (quote it).", show_default=False)],
-    chip_size: Annotated[int, typer.Option(help="Rows and columns of a chip, pixels; a multiple of 16.")] = 128,
-    classes: Annotated[
-        Path | None, typer.Option(help="YAML or JSON list of {value, name, title, color}.", show_default="values found")
-    ] = None,
-    datetime: Annotated[
-        str | None, typer.Option(help="Acquisition: a day, a time, or a range with '/'.", show_default="from the files")
-    ] = None,
-    bands: Annotated[
-        str | None, typer.Option(help="Band names in order, with commas.", show_default="from the files")
-    ] = None,
-    license: Annotated[str, typer.Option(help="SPDX license of the data, or `other`.")] = "other",
-    platform: Annotated[str | None, typer.Option(help="Satellite, such as `sentinel-2a`.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Catalogue GeoTIFF images with labels as scenes, labels and chips."""
-    from terralab.catalog.inbox import stage
-    from terralab.catalog.settings import Settings
-
-    settings = Settings()
-    parameters = {
-        "name": name,
-        "images": stage(settings, matching("--images", images)),
-        "labels": stage(settings, matching("--labels", labels)),
-        "chip_size": chip_size,
-        "classes": _classes(classes) if classes else None,
-        "datetime": datetime,
-        "bands": split_names(bands),
-        "license": license,
-        "platform": platform,
-    }
-    run_and_print("onboard", parameters, as_json)
 
 
 @app.command()
@@ -138,26 +100,6 @@ def show(
     print_table((found["id"], ""), [(key, value) for key, value in facts.items() if value is not None])
 
 
-def matching(option: str, pattern: str) -> list[Path]:
-    """Return the local files that a pattern names, sorted.
-
-    Raises:
-        InvalidInput: none does.
-    """
-    from terralab.catalog.errors import InvalidInput
-
-    found = sorted(Path(name) for name in glob.glob(str(Path(pattern).expanduser()), recursive=True))
-    files = [path for path in found if path.is_file()]
-    if not files:
-        raise InvalidInput(f"{option}: no file matches {pattern!r}")
-    return files
-
-
-def split_names(text: str | None) -> list[str] | None:
-    """Return the names in a list with commas, None for none."""
-    return [part.strip() for part in text.split(",") if part.strip()] if text else None
-
-
 def read_mapping(path: Path) -> dict[str, str]:
     """Read a JSON object of chip id → split.
 
@@ -175,9 +117,3 @@ def read_mapping(path: Path) -> dict[str, str]:
     if not isinstance(found, dict):
         raise InvalidInput(f"{path}: give an object of chip id → split")
     return {str(key): str(value) for key, value in found.items()}
-
-
-def _classes(path: Path) -> list[dict[str, Any]]:
-    from terralab.datasets.classes import read_classes
-
-    return [definition.model_dump(mode="json") for definition in read_classes(path)]

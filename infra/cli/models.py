@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from terralab.infra.cli.datasets import split_names
+from terralab.infra.cli.arguments import split_names
 from terralab.infra.cli.flow_command import run_and_print
 from terralab.infra.cli.output import AsJson, print_json, print_table
 

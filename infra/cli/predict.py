@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from terralab.infra.cli.datasets import matching, split_names
+from terralab.infra.cli.arguments import matching, split_names
 from terralab.infra.cli.flow_command import run_and_print
 from terralab.infra.cli.output import AsJson
 
