@@ -130,7 +130,7 @@ def _not_judged(facts: Facts) -> list[str]:
     if not any("cloud" in qa for qa in facts.chips.qa):
         found.append("clouds: the bands do not tell (they need B03, B04 and B11 as reflectance, or a cloud mask)")
     if facts.shifts["dataset"] is None:
-        found.append("shifted labels: too few edges in the masks")
+        found.append("shifted labels: there are no masks, or too few edges in them")
     missing = [split for split in SPLITS if split not in facts.balance]
     if missing:
         found.append(f"the splits: there is no {' and no '.join(missing)}")
