@@ -3,19 +3,18 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Literal
 
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from terralab.catalog.errors import InvalidInput, TooLarge, UnknownName
+from terralab.catalog.errors import InvalidInput, UnknownName
 from terralab.catalog.inbox import resolve
 from terralab.catalog.settings import Settings
 from terralab.catalog.store import Store
 from terralab.catalog.workspace import Workspace
 from terralab.datasets.splitting.chip_place import SCENE, ChipPlace, scene_refs
-from terralab.datasets.splitting.given import read_given
+from terralab.datasets.splitting.given import read_given_file
 from terralab.datasets.splitting.ground_plan import GroundPlan
 from terralab.datasets.splitting.recipe import Split, SplitMethod
 from terralab.datasets.splitting.report import split_report
@@ -47,7 +46,6 @@ SPLIT_REPORT = SPLIT_REPORT_PROP
 _FROZEN = ("version", DATASET_VERSION_PROP, DVC_REV_PROP, DVC_TREE_PROP)
 _ASSIGNED = (SPLIT_PROP, SPLIT_GROUP_PROP, FOLD_PROP)
 _SCENES_AT_ONCE = 500
-_MOST_BYTES = 64 * 2**20
 
 
 @flow(name="split", description="Assign a dataset's chips to train, validate and test, and report whether that leaks.")
@@ -65,8 +63,7 @@ def split(
     train_years: list[int] | None = None,
     validate_years: list[int] | None = None,
     test_years: list[int] | None = None,
-    given: dict[str, str] | None = None,
-    given_file: str | None = None,
+    given: dict[str, str] | str | None = None,
     given_by: str = "split",
 ) -> State[Any]:
     """Split a dataset in the lab that the environment names.
@@ -86,8 +83,7 @@ def split(
         train_years: Years to train on, for the method `year`; empty to assign years in their order.
         validate_years: Years to validate with.
         test_years: Years to test with.
-        given: Chip id → split, for the method `given`.
-        given_file: The same as a JSON or CSV file in the inbox.
+        given: Chip id → split, for the method `given`; or a JSON or CSV file of that in the inbox.
         given_by: Property with the split that chips came with, for the method `given` without an assignment.
     """
     return in_lab(
@@ -107,7 +103,6 @@ def split(
         validate_years=validate_years,
         test_years=test_years,
         given=given,
-        given_file=given_file,
         given_by=given_by,
     )
 
@@ -124,7 +119,7 @@ def split_dataset(workspace: Workspace, request: SplitRequest, progress: Progres
     chips = sorted(workspace.catalog.search(collections=[collection["id"]]), key=lambda chip: str(chip["id"]))
     if not chips:
         raise InvalidInput("the dataset has no chips; onboard it again")
-    given = _read_given(workspace.settings, request.given_file) if request.given_file else None
+    given = _read_given(workspace.settings, request.given) if isinstance(request.given, str) else request.given
     recipe = request.recipe(given)
     places = _places(workspace, chips, request)
     parameters = request.model_dump(mode="json")
@@ -184,30 +179,15 @@ def dataset_chips_collection(workspace: Workspace, name: str) -> dict[str, Any]:
 def _read_given(settings: Settings, pattern: str) -> dict[str, str]:
     files = resolve(settings, pattern)
     if len(files) != 1:
-        raise InvalidInput(f"given_file: {pattern!r} names {len(files)} files; name one")
+        raise InvalidInput(f"given: {pattern!r} names {len(files)} files; name one")
     return read_given_file(files[0])
-
-
-def read_given_file(path: Path) -> dict[str, str]:
-    """Read a file with an assignment: JSON, or CSV with the columns `id` and `split`.
-
-    Raises:
-        InvalidInput: it is missing or something else.
-        TooLarge: it is larger than any list of chips.
-    """
-    try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise TooLarge(f"{path.name} is larger than {_MOST_BYTES // 2**20} MiB; give only chip ids and splits")
-        return read_given(path.read_bytes(), path.name)
-    except OSError as error:
-        raise InvalidInput(f"{path.name} cannot be read: {error.strerror}") from error
 
 
 def _places(workspace: Workspace, chips: Sequence[Mapping[str, Any]], request: SplitRequest) -> list[ChipPlace]:
     """Return what splitting has to know of the chips."""
     grids = _scene_grids(workspace, chips)
     group_by = request.group_by or (SCENE if request.method is SplitMethod.GROUP else None)
-    own = request.method is SplitMethod.GIVEN and not (request.given or request.given_file)
+    own = request.method is SplitMethod.GIVEN and not request.given
     return [ChipPlace.of_item(chip, grids, group_by, request.given_by if own else None) for chip in chips]
 
 

@@ -30,8 +30,9 @@ class SplitRequest(BaseModel):
     train_years: list[int] | None = Field(default=None, description="Years to train on, for the method `year`.")
     validate_years: list[int] | None = Field(default=None, description="Years to validate with.")
     test_years: list[int] | None = Field(default=None, description="Years to test with.")
-    given: dict[str, str] | None = Field(default=None, description="Chip id → split, for the method `given`.")
-    given_file: str | None = Field(default=None, description="The same as a JSON or CSV file in the inbox.")
+    given: dict[str, str] | str | None = Field(
+        default=None, description="Chip id → split, for the method `given`; or a JSON or CSV file of that in the inbox."
+    )
     given_by: str = Field(default="split", min_length=1, description="Property with the split that chips came with.")
 
     @model_validator(mode="after")
@@ -39,10 +40,8 @@ class SplitRequest(BaseModel):
         total = sum(self._shares)
         if abs(total - 1) > _SUM_TOLERANCE:
             raise ValueError(f"train_share, validate_share and test_share must add up to 1, not {total:g}")
-        if (self.given or self.given_file) and self.method is not SplitMethod.GIVEN:
+        if self.given and self.method is not SplitMethod.GIVEN:
             raise ValueError("only the method `given` takes an assignment (chip id → split)")
-        if self.given and self.given_file:
-            raise ValueError("give the assignment as `given` or as `given_file`, not both")
         if self.years is not None and self.method is not SplitMethod.YEAR:
             raise ValueError("only the method `year` takes years")
         if self.group_by and self.method not in _GROUPED:
@@ -79,7 +78,7 @@ class SplitRequest(BaseModel):
         """Return how to split.
 
         Args:
-            given: the assignment, where it came in a file.
+            given: the assignment, if any; read where it came in a file.
         """
         return SplitRecipe(
             self.method,
@@ -89,5 +88,5 @@ class SplitRequest(BaseModel):
             self.buffer,
             self.folds,
             self.years,
-            given or self.given,
+            given,
         )

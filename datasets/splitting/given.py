@@ -4,14 +4,16 @@ import csv
 import io
 import json
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 
-from terralab.catalog.errors import InvalidInput
+from terralab.catalog.errors import InvalidInput, TooLarge
 from terralab.datasets.splitting.ground_plan import GroundPlan
 from terralab.datasets.splitting.recipe import Parts
 from terralab.extensions.chips import SPLITS
 
+_MOST_BYTES = 64 * 2**20
 _OTHER_NAMES = {
     "training": "train", "val": "validate", "valid": "validate", "validation": "validate", "dev": "validate",
     "testing": "test",
@@ -42,6 +44,21 @@ def split_as_given(plan: GroundPlan, given: Mapping[str, str] | None) -> Parts:
     if wrong:
         raise InvalidInput(f"the given split has {wrong[0]!r}; a split is {', '.join(SPLITS)}")
     return np.array([SPLITS.index(named[place.id]) if place.id in named else -1 for place in plan.places], np.int64)
+
+
+def read_given_file(path: Path) -> dict[str, str]:
+    """Read a file with an assignment (see `read_given`).
+
+    Raises:
+        InvalidInput: it is missing or something else.
+        TooLarge: it is larger than any list of chips.
+    """
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise TooLarge(f"{path.name} is larger than {_MOST_BYTES // 2**20} MiB; give only chip ids and splits")
+        return read_given(path.read_bytes(), path.name)
+    except OSError as error:
+        raise InvalidInput(f"{path.name} cannot be read: {error.strerror}") from error
 
 
 def read_given(content: bytes, name: str) -> dict[str, str]:

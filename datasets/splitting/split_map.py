@@ -23,6 +23,7 @@ _LEFT_OUT, _SEVERAL = "#BBBBBB", "#000000"
 _WIDE = 150
 """From so many chips side by side on, chips are too small to be seen, and the densest places are drawn larger."""
 _CLOSE_UP_CHIPS, _CLOSE_UPS = 40, 2
+_OUTLINED = 5000
 
 
 def split_map(plan: GroundPlan, split: Split, title: str) -> bytes | None:
@@ -88,8 +89,13 @@ def _close_ups(plan: GroundPlan, rings: NDArray[np.float64]) -> list[NDArray[np.
 
 
 def _draw(axes: Axes, rings: NDArray[np.float64], part_of: NDArray[np.int64], colours: list[str], marked: bool) -> None:
-    edges = {"edgecolors": "white", "linewidths": 0.2 if len(rings) < 5000 else 0.0}
-    axes.add_collection(PolyCollection(list(rings), facecolors=[colours[part] for part in part_of], **edges))
+    filled = PolyCollection(
+        list(rings),
+        facecolors=[colours[part] for part in part_of],
+        edgecolors="white",
+        linewidths=0.2 if len(rings) < _OUTLINED else 0.0,
+    )
+    axes.add_collection(filled)
     if marked:  # a few pixels at least, so that lonely chips are seen
         middles = rings.mean(axis=1)
         axes.scatter(middles[:, 0], middles[:, 1], s=3, c=[colours[part] for part in part_of], linewidths=0)

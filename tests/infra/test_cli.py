@@ -17,7 +17,7 @@ import yaml
 
 from terralab.catalog.errors import LabError
 from terralab.catalog.settings import Settings
-from terralab.infra.cli import datasets, imagery, models, predict
+from terralab.infra.cli import datasets, datasets_split, imagery, models, predict
 from terralab.infra.cli.exit_codes import EXIT_CODES, exit_code
 from terralab.infra.flow_client import _refuse_failure
 
@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 COMMANDS: dict[str, Callable[..., None]] = {
     "ingest": imagery.fetch,
     "onboard": datasets.onboard,
-    "split": datasets.split,
+    "split": datasets_split.split,
     "version": datasets.version,
     "tune": models.tune,
     "predict": predict.predict,
