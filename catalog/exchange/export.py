@@ -11,25 +11,24 @@
 It is read in one snapshot beside writers, and appears under its name when it is whole.
 """
 
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from terralab.catalog.errors import AlreadyExists, InvalidInput
+from terralab.catalog.errors import InvalidInput
 from terralab.catalog.exchange.asset_list import AssetList
 from terralab.catalog.exchange.export_files import ASSETS_FOLDER, ITEMS, copy_by_hash, file_name
 from terralab.catalog.exchange.export_manifest import ASSETS, COLLECTIONS, PROJECTS, Assets, ExportManifest, Format
+from terralab.catalog.exchange.new_folder import new_folder
 from terralab.catalog.exchange.static_catalog import StaticWriter
 from terralab.catalog.exchange.stored_catalog import StoredCatalog, read_catalog
 from terralab.catalog.folder_store import flush
-from terralab.catalog.store import disk_full_as_error
 from terralab.catalog.workspace import Workspace
 
 Tell = Callable[[int, int | None, str], None]
@@ -70,10 +69,7 @@ def export(workspace: Workspace, target: Path, options: ExportOptions, tell: Tel
     """
     if options.collections and options.project:
         raise InvalidInput("give collections or a project, not both")
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise AlreadyExists(f"{target} is there already; export into a new folder")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with disk_full_as_error(target.parent), _aside(target) as folder, read_catalog(workspace.catalog) as catalog:
+    with new_folder(target) as folder, read_catalog(workspace.catalog) as catalog:
         return _Export(workspace, catalog, folder, options, tell or (lambda done, total, unit: None)).write()
 
 
@@ -178,17 +174,3 @@ class _Export:
         (self._folder / path).write_bytes(text)
         flush(self._folder / path)
         self._manifest.add_file(self._folder, path)
-
-
-@contextmanager
-def _aside(target: Path) -> Iterator[Path]:
-    """Yield a new folder beside the target that takes its name when all went well."""
-    folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
-        yield folder
-        if target.is_dir():
-            target.rmdir()
-        os.rename(folder, target)
-        flush(target.parent)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
