@@ -164,7 +164,7 @@ class Loading(ABC):
         Args:
             split: as of `to_torch`.
             folder: as of `to_torch`.
-            options: `version`; `unit` (`pixels` or `chips`), `pixels` (how many at most), `seed`, `bands`.
+            options: `version`; `unit` (`pixels` or `chips`), `pixels` (about how many), `seed`, `bands`.
 
         Raises:
             SetupProblem, TooFewChips, AssetCorrupt: as `to_torch`.

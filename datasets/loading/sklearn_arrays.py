@@ -47,7 +47,7 @@ def sklearn_arrays(
         chips: unscaled.
         unit: a row for every labelled pixel, or for every chip, with mean, standard deviation and percentiles of each
             band; by default what the task is about.
-        pixels: at most so many pixels, about the same number from each chip; None for all.
+        pixels: about so many pixels, alike many from each chip; None for all.
         seed: of their choice.
 
     Raises:

@@ -76,7 +76,7 @@ def _reduced(stack: Values, method: str) -> Values:
 
 
 def _median(stack: Values, axis: int) -> Values:
-    """Return the median of what is no NaN; ten times as fast as numpy's, which looks at one pixel after the other."""
+    """Return the median of what is no NaN; four times as fast as `numpy.nanmedian` for a few scenes."""
     ordered = np.sort(stack, axis=axis)  # NaN comes last
     count = np.isfinite(stack).sum(axis=axis, keepdims=True)
     low, high = np.maximum(count - 1, 0) // 2, np.minimum(count // 2, len(stack) - 1)

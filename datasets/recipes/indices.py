@@ -63,7 +63,8 @@ def plan_indices(sources: Sequence[Source], parameters: IndexParameters) -> Plan
         results = [_computed(name, {**bands, **constants[name]}) for name in parameters.indices]
         return np.stack([np.where(np.isfinite(found), found, np.nan).astype(np.float32) for found in results])
 
-    used = {symbol: source.bands[place].name for symbol, place in places.items()}
+    needed = {symbol for name in parameters.indices for symbol in spyndex.indices[name].bands}
+    used = {symbol: source.bands[place].name for symbol, place in places.items() if symbol in needed}
     formula = {"indices": formulas, "bands": used, "constants": constants, "scale": parameters.scale}
     return Plan(parameters.indices, formula, compute, software={"spyndex": str(spyndex.__version__)})
 
