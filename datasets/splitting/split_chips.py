@@ -139,13 +139,22 @@ def _require_groups(groups: Groups, recipe: SplitRecipe) -> None:
 
 
 def _check_sizes(found: Split, recipe: SplitRecipe) -> None:
-    for number, (name, share) in enumerate(zip(recipe.part_names, recipe.shares, strict=True)):
-        if share > 0 and recipe.method is not SplitMethod.GIVEN and not (found.parts == number).any():
+    for number, name in enumerate(recipe.part_names):
+        if _is_wanted(recipe, number) and not (found.parts == number).any():
             raise TooFewChips(
                 f"the split {name!r} would have no chip: {len(found.parts)} chips in"
                 f" {len(set(found.groups) - {''})} independent groups; use smaller chips or blocks, a smaller buffer,"
                 " more scenes, or other proportions"
             )
+
+
+def _is_wanted(recipe: SplitRecipe, part: int) -> bool:
+    """Say whether a part must have chips; a list that was given may lack a split."""
+    if recipe.method is SplitMethod.GIVEN:
+        return False
+    if recipe.years is not None:
+        return recipe.part_names[part] in recipe.years.values()
+    return bool(recipe.shares[part] > 0)
 
 
 def _count(parts: Parts, reason: str) -> dict[str, int]:
