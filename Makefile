@@ -36,6 +36,7 @@ bench: setup ## run the benchmarks, small; reports in build/benchmarks
 	@infra/setup/wrk.sh
 	$(python) -m tests.benchmarks.catalog --items $(BENCH_ITEMS) --rounds $(BENCH_ROUNDS) --seconds $(BENCH_SECONDS)
 	$(python) tests/benchmarks/bench_chips.py
+	$(python) -m tests.benchmarks.datasets.bench_training --out build/benchmarks/datasets --chips 64 --rounds 1
 	$(python) tests/benchmarks/bench_inference.py
 	$(python) -m pytest -q -s tests/benchmarks/bench_tiles.py
 

@@ -102,6 +102,16 @@ def test_a_file_that_no_manifest_lists_is_named(files: Files) -> None:
         Contents.of_manifest(files.manifest)
 
 
+def test_what_cannot_be_packed_is_said(files: Files, packs: PackFolder) -> None:
+    files.manifest["task"] = "detection"
+    with pytest.raises(InvalidInput, match="boxes"):
+        packs.open(Contents.of_manifest(files.manifest), files.open)
+    files.several({"s2l2a": (IMAGES, 1, 0), "dem": (IMAGES[:, :1], 1, 0)}, MASKS)
+    del files.manifest["chips"][2]["files"]["dem"]
+    with pytest.raises(InvalidInput, match="chip-002 has no file for dem"):
+        packs.open(Contents.of_manifest(files.manifest), files.open)
+
+
 def test_damage_of_a_pack_is_named_or_mended(files: Files, packs: PackFolder) -> None:
     contents = Contents.of_manifest(files.manifest)
     pack = packs.open(contents, files.open)
