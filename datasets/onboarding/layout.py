@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 RASTER_SUFFIXES = (".tif", ".tiff", ".gtiff")
-VECTOR_SUFFIXES = (".geojson", ".gpkg", ".geoparquet")
+VECTOR_SUFFIXES = (".geojson", ".gpkg", ".geoparquet", ".shp")
+SHAPEFILE_PARTS = (".shx", ".dbf", ".prj", ".cpg", ".sbn", ".sbx", ".qix")
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".jp2", ".webp", ".gif", ".bmp", ".npy", ".nc", ".h5", ".hdf5", ".zarr")
 SPLIT_WORDS = {
     **dict.fromkeys(("train", "training", "trn"), "train"),

@@ -57,7 +57,7 @@ def _read_file(path: Path, hints: Hints, form: str | None) -> SampleTable:
         return static_stac.read_geoparquet_items(path, hints)
     if form == static_stac.FORM or static_stac.root_of(path.parent) == path:
         return static_stac.read(path.parent, (), hints)
-    if form in (None, labels_only.FORM) and suffix in (*VECTOR_SUFFIXES, *RASTER_SUFFIXES, ".json", ".parquet", ".shp"):
+    if form in (None, labels_only.FORM) and suffix in (*VECTOR_SUFFIXES, *RASTER_SUFFIXES, ".json", ".parquet"):
         return labels_only.read(path, (), hints)
     raise InvalidInput(
         f"{path.name}: neither a folder nor an archive, GEOStudio's JSON, stac-geoparquet, or a file of labels"

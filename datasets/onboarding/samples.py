@@ -13,6 +13,7 @@ from typing import Any
 from shapely.geometry.base import BaseGeometry
 
 from terralab.datasets.onboarding.findings import Finding
+from terralab.datasets.onboarding.layout import SHAPEFILE_PARTS
 from terralab.extensions.chips import Task
 from terralab.extensions.raster import ClassDefinition
 
@@ -244,7 +245,8 @@ def _plain(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def label_files(label: Label | None) -> tuple[Path, ...]:
-    """Return the files of a label."""
+    """Return the files of a label, those that a Shapefile consists of included."""
     if isinstance(label, VectorLabel):
-        return label.paths
+        parts = [path.with_suffix(part) for path in label.paths if path.suffix == ".shp" for part in SHAPEFILE_PARTS]
+        return (*label.paths, *(path for path in parts if path.is_file()))
     return () if label is None or label.path is None else (label.path,)

@@ -12,6 +12,7 @@ from terralab.datasets.onboarding.hints import Hints, Pattern
 from terralab.datasets.onboarding.layout import (
     PICTURE_SUFFIXES,
     RASTER_SUFFIXES,
+    SHAPEFILE_PARTS,
     VECTOR_SUFFIXES,
     Placed,
     by_role,
@@ -268,12 +269,13 @@ def _tell_unused(unused: Sequence[PurePosixPath], findings: list[Finding]) -> No
     if pictures:
         findings.append(warning("no_georeference", f"{len(pictures)} files are no GeoTIFFs and are left out, such as"
                                 f" {pictures[0]}; the lab needs georeferenced GeoTIFFs"))  # fmt: skip
-    rest = [str(path) for path in unused if path.suffix.lower() not in PICTURE_SUFFIXES and path.name != "README.md"
-            and not (path.suffix.lower() in _LISTS and split_of_file(path.name))]  # fmt: skip
+    rest = [str(path) for path in unused if not _is_beside_the_data(path)]
     if rest:
-        findings.append(
-            note(
-                "unused",
-                f"{len(rest)} files are not used: {', '.join(rest[:_SHOWN])}{' …' if len(rest) > _SHOWN else ''}",
-            )
-        )
+        more = " …" if len(rest) > _SHOWN else ""
+        findings.append(note("unused", f"{len(rest)} files are not used: {', '.join(rest[:_SHOWN])}{more}"))
+
+
+def _is_beside_the_data(path: PurePosixPath) -> bool:
+    suffix = path.suffix.lower()
+    is_list = suffix in _LISTS and split_of_file(path.name) is not None
+    return is_list or path.name == "README.md" or suffix in (*PICTURE_SUFFIXES, *SHAPEFILE_PARTS)

@@ -49,7 +49,7 @@ def read(root: Path, files: Sequence[PurePosixPath], hints: Hints) -> SampleTabl
         InvalidInput: there is no label.
     """
     paths = [root / path for path in files] if files else [root]
-    vectors = [path for path in paths if path.suffix.lower() in (*VECTOR_SUFFIXES, ".json", ".parquet", ".shp")]
+    vectors = [path for path in paths if path.suffix.lower() in (*VECTOR_SUFFIXES, ".json", ".parquet")]
     rasters = [path for path in paths if path.suffix.lower() in RASTER_SUFFIXES]
     if not vectors and not rasters:
         raise InvalidInput(f"{root.name}: has neither images nor labels (GeoJSON, GeoPackage, GeoParquet, GeoTIFF)")
