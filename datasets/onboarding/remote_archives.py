@@ -221,7 +221,7 @@ def _report(
 
 def _without_partner(found: Arrangement) -> list[str]:
     groups = [set(group) for group in found.images.values()] + ([set(found.labels)] if found.labels else [])
-    return sorted(set().union(*groups) - set.intersection(*groups)) if groups else []
+    return sorted(set[str]().union(*groups) - groups[0].intersection(*groups[1:])) if groups else []
 
 
 def _bands(archive: zipfile.ZipFile, info: zipfile.ZipInfo, scratch: Path, findings: list[Finding]) -> list[str] | None:

@@ -22,6 +22,7 @@ from terralab.extensions.chips import Task
 FORM = "labels"
 _ALLOWANCE = timedelta(days=3)
 _DIGITS = 4
+_MARGIN = 0.00005  # degrees: the box holds the labels after rounding, too
 
 
 @dataclass(frozen=True)
@@ -96,8 +97,8 @@ def _range(times: Sequence[datetime]) -> str | None:
 
 
 def _down(value: float) -> float:
-    return round(value - 0.5 * 10**-_DIGITS, _DIGITS)
+    return round(value - _MARGIN, _DIGITS)
 
 
 def _up(value: float) -> float:
-    return round(value + 0.5 * 10**-_DIGITS, _DIGITS)
+    return round(value + _MARGIN, _DIGITS)
