@@ -1,5 +1,6 @@
 """The split flow: written on the chips and the collection, repeatable, and honest about leaks."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 
 from terralab.catalog.errors import InvalidInput, TooFewChips, UnknownName
 from terralab.catalog.inbox import stage
+from terralab.catalog.publish import publish
 from terralab.catalog.workspace import Workspace
 from terralab.datasets.simulate import write_scenes
 from terralab.flows.in_lab import checked_request
@@ -14,6 +16,7 @@ from terralab.flows.onboard import OnboardRequest, onboard_dataset
 from terralab.flows.progress import LogProgress
 from terralab.flows.recorded_run import Outcome
 from terralab.flows.split import SplitRequest, split_dataset
+from terralab.flows.version import VersionRequest, version_dataset
 
 
 @pytest.fixture
@@ -94,6 +97,70 @@ def test_given_split_is_taken(dataset: Workspace) -> None:
         split(dataset, method="given", given={"nobody": "train"})
 
 
+def test_a_file_or_a_property_gives_the_split(dataset: Workspace, tmp_path: Path) -> None:
+    ids = sorted(assignment(dataset))
+    listed = {id: "train" if place % 2 else "test" for place, id in enumerate(ids[:-1])}
+    (tmp_path / "split.csv").write_text("id,split\n" + "".join(f"{id},{name}\n" for id, name in listed.items()))
+    outcome = split(dataset, method="given", given=stage(dataset.settings, [tmp_path / "split.csv"]))
+    assert assignment(dataset) == {**listed, ids[-1]: None}
+    assert outcome.details["report"]["left_out_by"] == {"no split given": 1}
+    split(dataset, method="given")
+    assert assignment(dataset) == {**listed, ids[-1]: None}
+    with pytest.raises(InvalidInput, match="outside"):
+        split(dataset, method="given", given="/etc/hostname")
+
+
+def test_folds_are_on_every_chip_and_go_with_the_next_split(dataset: Workspace) -> None:
+    report = split(dataset, folds=3, block_size=1).details["report"]
+    chips = list(dataset.catalog.search(collections=["sim-v1"]))
+    folds = [chip["properties"]["lab:fold"] for chip in chips]
+    assert [folds.count(fold) for fold in range(3)] == [own["chips"]["test"] for own in report["folds"]]
+    by_fold = {chip["properties"]["lab:fold"]: chip["properties"]["ml-aoi:split"] for chip in chips}
+    assert by_fold == {0: "test", 1: "validate", 2: "train"}
+    assert dataset.catalog.collection("sim-v1")["summaries"]["lab:fold"] == [0, 1, 2]
+    split(dataset)
+    assert not any("lab:fold" in chip["properties"] for chip in dataset.catalog.search(collections=["sim-v1"]))
+    assert "lab:fold" not in dataset.catalog.collection("sim-v1")["summaries"]
+
+
+def test_a_leak_is_marked_on_the_collection_and_found_on_the_version(dataset: Workspace) -> None:
+    split(dataset)
+    version_dataset(dataset, VersionRequest(name="sim", tag="v1.0.0"), LogProgress())
+    assert dataset.catalog.collection("sim-v1")["lab:leaks"] is False
+    first, second = sorted(assignment(dataset))[:2]
+    chip = dataset.catalog.item("sim-v1", second)
+    chip["properties"]["lab:qa"] = {"near_duplicate_of": first}
+    publish(dataset, items=[chip])
+    given = dict.fromkeys(assignment(dataset), "train")
+    outcome = split(dataset, method="given", given={**given, second: "test"})
+    assert outcome.details["report"]["duplicate_pairs"]["train_test"] == 1
+    assert dataset.catalog.collection("sim-v1")["lab:leaks"] is True
+    version_dataset(dataset, VersionRequest(name="sim", tag="v1.1.0"), LogProgress())
+    leaking = {"op": "=", "args": [{"property": "lab:leaks"}, True]}
+    found = dataset.catalog.search(collections=["datasets"], filter=leaking)
+    assert [item["id"] for item in found] == ["sim-v1-1-0"]
+
+
+def test_the_run_keeps_the_report_and_a_map(dataset: Workspace) -> None:
+    outcome = split(dataset, method="stratified")
+    assets = dataset.catalog.item("runs", outcome.run)["assets"]
+    assert dataset.store.open_path(assets["map"]["href"]).read_bytes().startswith(b"\x89PNG")
+    assert json.loads(dataset.store.open_path(assets["report"]["href"]).read_text())["method"] == "stratified"
+
+
+def test_chips_are_grouped_by_a_property(dataset: Workspace) -> None:
+    chips = list(dataset.catalog.search(collections=["sim-v1"]))
+    for chip in chips:
+        chip["properties"]["place"] = f"row {chip['properties']['lab:params']['row'] // 16}"
+    publish(dataset, items=chips)
+    split(dataset, method="group", group_by="place")
+    of_place: dict[str, set[str]] = {}
+    for chip in dataset.catalog.search(collections=["sim-v1"]):
+        of_place.setdefault(chip["properties"]["place"], set()).add(chip["properties"]["ml-aoi:split"])
+    assert len(of_place) == 5
+    assert all(len(splits) == 1 for splits in of_place.values())
+
+
 def test_bad_requests_say_what_to_do(dataset: Workspace) -> None:
     with pytest.raises(TooFewChips, match="use smaller chips"):
         split(dataset, method="group")
@@ -103,4 +170,16 @@ def test_bad_requests_say_what_to_do(dataset: Workspace) -> None:
         split(dataset, method="guess")
     with pytest.raises(UnknownName, match="did you mean sim"):
         split_dataset(dataset, SplitRequest(name="sin"), LogProgress())
+    for wrong, match in (
+        ({"method": "distance"}, "needs `buffer`"),
+        ({"folds": 3, "train_share": 0.8, "validate_share": 0.1, "test_share": 0.1}, "equal size"),
+        ({"folds": 1}, "folds"),
+        ({"buffer": float("nan")}, "buffer"),
+        ({"train_years": [2020]}, "only the method `year`"),
+        ({"method": "year", "train_years": [2020], "test_years": [2020]}, "2020 is given to train and to test"),
+        ({"group_by": "place"}, "group_by"),
+        ({"method": "group", "group_by": "nothing"}, "no chip has the property"),
+    ):
+        with pytest.raises(InvalidInput, match=match):
+            split(dataset, **wrong)
     assert set(assignment(dataset).values()) == {None}
