@@ -24,6 +24,7 @@ _WIDE = 150
 """From so many chips side by side on, chips are too small to be seen, and the densest places are drawn larger."""
 _CLOSE_UP_CHIPS, _CLOSE_UPS = 40, 2
 _OUTLINED = 5000
+_AROUND_180 = 0.5
 
 
 def split_map(plan: GroundPlan, split: Split, title: str) -> bytes | None:
@@ -66,12 +67,20 @@ def _parts_of_sites(plan: GroundPlan, split: Split, count: int) -> NDArray[np.in
 
 
 def _flat(plan: GroundPlan) -> NDArray[np.float64]:
-    """Return the outlines in degrees (sites, points, 2), on one side of the widest gap between meridians."""
+    """Return the outlines in degrees (sites, points, 2), on beyond 180° where the chips lie around that meridian."""
     lon, lat = to_degrees(plan.outlines)
     middles = np.sort(plan.degrees[:, 0])
     gaps = np.diff(np.append(middles, middles[0] + 360))
-    start = middles[(int(gaps.argmax()) + 1) % len(middles)] - gaps.max() / 2
-    return np.stack([(lon - start) % 360 + start, lat], axis=2)
+    crosses = bool((lon.max(axis=1) - lon.min(axis=1) > 180).any())
+    if crosses or 360 - gaps.max() < _AROUND_180 * (middles[-1] - middles[0]):
+        start = middles[(int(gaps.argmax()) + 1) % len(middles)] - gaps.max() / 2
+        lon = (lon - start) % 360 + start
+    return np.stack([lon, lat], axis=2)
+
+
+def _meridian(lon: float, _: object = None) -> str:
+    """Return the label of a meridian that may lie beyond 180°."""
+    return f"{(lon + 180) % 360 - 180:.6g}"
 
 
 def _close_ups(plan: GroundPlan, rings: NDArray[np.float64]) -> list[NDArray[np.int64]]:
@@ -98,10 +107,12 @@ def _draw(axes: Axes, rings: NDArray[np.float64], part_of: NDArray[np.int64], co
     axes.add_collection(filled)
     if marked:  # a few pixels at least, so that lonely chips are seen
         middles = rings.mean(axis=1)
-        axes.scatter(middles[:, 0], middles[:, 1], s=3, c=[colours[part] for part in part_of], linewidths=0)
+        axes.scatter(middles[:, 0], middles[:, 1], s=8, c=[colours[part] for part in part_of], linewidths=0)
     low, high = rings.min(axis=(0, 1)), rings.max(axis=(0, 1))
     rim = 0.03 * float((high - low).max())
     axes.set(xlim=(low[0] - rim, high[0] + rim), ylim=(low[1] - rim, high[1] + rim))
     axes.set_aspect(1 / max(float(np.cos(np.radians((low[1] + high[1]) / 2))), 0.05))
     axes.tick_params(labelsize=7)
     axes.ticklabel_format(useOffset=False)
+    if high[0] > 180:
+        axes.xaxis.set_major_formatter(_meridian)
