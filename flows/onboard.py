@@ -39,14 +39,13 @@ def onboard(
     chip_size: int = 128,
     classes: list[ClassDefinition] | None = None,
     datetime: str | None = None,
-    bands: list[str] | None = None,
+    bands: list[str] | dict[str, list[str]] | None = None,
     license: str = "other",
     platform: str | None = None,
     source: str | None = None,
     form: FormName | None = None,
     data: str | None = None,
     modalities: dict[str, str] | None = None,
-    modality_bands: dict[str, list[str]] | None = None,
     task: TaskName | None = None,
     background: str | None = None,
     class_field: str | None = None,
@@ -63,14 +62,13 @@ def onboard(
         chip_size: Rows and columns of a chip, pixels; a multiple of 16.
         classes: Classes; empty to take the values found.
         datetime: Acquisition: a day, a time, or a range with '/'.
-        bands: Band names in order; empty to take the files' own.
+        bands: Band names in order, or those of each modality; empty to take the files' own.
         license: SPDX license of the data, or `other`.
         platform: Satellite, such as `sentinel-2a`.
         source: Folder, archive or file instead of patterns, relative to the inbox or in a source folder.
         form: Form of the source; empty to find it.
         data: Folder or archive with the files that the source describes.
         modalities: Modality → pattern of its images, relative to the source; empty to find them.
-        modality_bands: Modality → band names in order; empty to take the files' own.
         task: What the dataset teaches; empty to find it.
         background: Class of pixels outside all outlines; empty for no label.
         class_field: Field of outlines with the class; empty to find it.
@@ -94,7 +92,6 @@ def onboard(
         form=form,
         data=data,
         modalities=modalities or {},
-        modality_bands=modality_bands or {},
         task=task,
         background=background,
         class_field=class_field,
@@ -168,7 +165,7 @@ def _scan(request: OnboardRequest, sources: SourceFiles, progress: Progress) -> 
         sources.images,
         sources.labels,
         classes=request.classes,
-        bands=request.bands,
+        bands=request.bands if isinstance(request.bands, list) else None,
         period=request.datetime,
         on_file=progress.advance,
     )

@@ -179,5 +179,6 @@ def with_choices(table: SampleTable, choices: Choices, task: Task | None = None)
     names = {modality.name for modality in table.modalities}
     unknown = sorted(set(choices.bands) - names)
     if unknown:
-        raise InvalidInput(f"--bands names the modality {unknown[0]!r}; the dataset has {', '.join(sorted(names))}")
+        has = ", ".join(sorted(names))
+        raise InvalidInput(f"the dataset has the modalities {has}, not {unknown[0]!r}; give --bands NAME=B02,B03,…")
     return table if task is None else replace(table, task=task)

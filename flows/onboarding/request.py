@@ -34,9 +34,6 @@ class OnboardRequest(BaseModel):
         default_factory=dict,
         description="Modality → pattern of its images, relative to the source; empty to find them.",
     )
-    modality_bands: dict[str, list[str]] = Field(
-        default_factory=dict, description="Modality → band names in order; empty to take the files' own."
-    )
     task: TaskName | None = Field(default=None, description="What the dataset teaches; None to find it.")
     background: str | None = Field(
         default=None, min_length=1, description="Class of pixels outside all outlines; None for no label."
@@ -52,7 +49,9 @@ class OnboardRequest(BaseModel):
     datetime: str | None = Field(
         default=None, description="Acquisition of all images: a day, a time, or a range with '/'."
     )
-    bands: list[str] | None = Field(default=None, description="Band names in order; None to take the files' own.")
+    bands: list[str] | dict[str, list[str]] | None = Field(
+        default=None, description="Band names in order, or those of each modality; None to take the files' own."
+    )
     license: str = Field(default="other", min_length=1, description="SPDX license of the data, or `other`.")
     platform: str | None = Field(default=None, min_length=1, description="Satellite, such as `sentinel-2a`.")
 
@@ -70,15 +69,16 @@ class OnboardRequest(BaseModel):
     def _one_way(self) -> "OnboardRequest":
         if self.source is None and not (self.images and self.labels):
             raise ValueError("give a source, or patterns of images and labels")
+        if self.source is None and isinstance(self.bands, dict):
+            raise ValueError("bands: images by a pattern are of one modality; give one list of names")
         if self.source is not None and self.images is not None:
             raise ValueError("with a source, name the patterns of its images by modality, not by --images")
         return self
 
     def choices(self) -> Choices:
         """Return what the user says of the dataset."""
-        bands = {name: tuple(names) for name, names in self.modality_bands.items()}
-        if self.bands:
-            bands[SOLE] = tuple(self.bands)
+        by_modality = self.bands if isinstance(self.bands, dict) else {SOLE: self.bands} if self.bands else {}
+        bands = {name: tuple(names) for name, names in by_modality.items()}
         return Choices(
             bands=bands,
             classes=tuple(self.classes) if self.classes else None,

@@ -1,6 +1,6 @@
 """`terralab datasets scan` and `onboard`: from users' files in any form to a dataset."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -67,7 +67,7 @@ def scan(
     source: Annotated[str, typer.Argument(help="Folder, archive, file, or address of a zip.", show_default=False)],
     form: Forms = None,
     data: Data = None,
-    modality: Modalities = None,
+    modalities: Modalities = None,
     labels: Labels = None,
     task: Tasks = None,
     classes: Classes = None,
@@ -87,7 +87,7 @@ def scan(
     from terralab.infra.cli.exit_codes import EXIT_CODES
 
     settings = Settings()
-    values = _values(labels, modality, task, classes, datetime, bands, background, class_field, overlaps)
+    values = _values(labels, modalities, task, classes, datetime, bands, background, class_field, overlaps)
     values |= {"all_touched": all_touched, "repair": repair}
     if is_address(source):
         with TemporaryDirectory(prefix="scan-") as scratch:
@@ -118,7 +118,7 @@ def onboard(
     platform: Annotated[str | None, typer.Option(help="Satellite, such as `sentinel-2a`.")] = None,
     form: Forms = None,
     data: Data = None,
-    modality: Modalities = None,
+    modalities: Modalities = None,
     task: Tasks = None,
     background: Background = None,
     class_field: ClassField = None,
@@ -133,7 +133,7 @@ def onboard(
     from terralab.catalog.settings import Settings
 
     settings = Settings()
-    parameters = _values(labels, modality, task, classes, datetime, bands, background, class_field, overlaps)
+    parameters = _values(labels, modalities, task, classes, datetime, bands, background, class_field, overlaps)
     parameters |= {"name": name, "chip_size": chip_size, "license": license, "platform": platform}
     if source is None:
         if not images or not labels:
@@ -153,7 +153,7 @@ def onboard(
 
 def _values(
     labels: str | None,
-    modality: list[str] | None,
+    modalities: list[str] | None,
     task: str | None,
     classes: Path | None,
     datetime: str | None,
@@ -163,20 +163,23 @@ def _values(
     overlaps: str,
 ) -> dict[str, Any]:
     """Return the options that both commands have, as the flow takes them."""
-    by_modality = {name: names for name, names in map(_pair, bands or ()) if name}
-    alone = [names for name, names in map(_pair, bands or ()) if not name]
     return {
         "labels": labels,
-        "modalities": dict(_named("--modality", text) for text in modality or ()),
+        "modalities": dict(_named("--modality", text) for text in modalities or ()),
         "task": task,
         "classes": _classes(classes) if classes else None,
         "datetime": datetime,
-        "bands": split_names(alone[-1]) if alone else None,
-        "modality_bands": {name: split_names(names) for name, names in by_modality.items()},
+        "bands": _bands(bands or ()),
         "background": background,
         "class_field": class_field,
         "overlaps": overlaps,
     }
+
+
+def _bands(given: Sequence[str]) -> list[str] | dict[str, list[str]] | None:
+    """Return the names of bands: a list where no modality is named."""
+    found = {name: split_names(names) or [] for name, names in map(_pair, given)}
+    return found.get("") if set(found) <= {""} else {name or "image": names for name, names in found.items()}
 
 
 def _pair(text: str) -> tuple[str, str]:

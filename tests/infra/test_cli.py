@@ -17,14 +17,14 @@ import yaml
 
 from terralab.catalog.errors import LabError
 from terralab.catalog.settings import Settings
-from terralab.infra.cli import datasets, datasets_split, imagery, models, predict
+from terralab.infra.cli import datasets, datasets_onboard, datasets_split, imagery, models, predict
 from terralab.infra.cli.exit_codes import EXIT_CODES, exit_code
 from terralab.infra.flow_client import _refuse_failure
 
 ROOT = Path(__file__).parents[2]
 COMMANDS: dict[str, Callable[..., None]] = {
     "ingest": imagery.fetch,
-    "onboard": datasets.onboard,
+    "onboard": datasets_onboard.onboard,
     "split": datasets_split.split,
     "version": datasets.version,
     "tune": models.tune,
