@@ -24,7 +24,7 @@ from dulwich.repo import Repo as Git
 from terralab.catalog.store import TREE_SUFFIX, Store, disk_full_as_error
 from terralab.datasets.versioning.tree_layout import TreeLayout
 from terralab.datasets.versioning.verification import Verifier
-from terralab.datasets.versions import tree_bytes, tree_hash
+from terralab.datasets.versions import tree_bytes
 from terralab.extensions.checksum import split_multihash
 
 CHIPS_FOLDER = "chips"
@@ -93,7 +93,7 @@ class VersionRepository:
         Raises:
             AssetCorrupt: a file's bytes are not in the store, or not those that its hash names.
         """
-        Verifier(self.store, self.work).faults(tree_hash(files), files).refuse(f"the store {self.store.place}")
+        Verifier(self.store, self.work).faults(files).refuse(f"the store {self.store.place}")
         trees = []
         for path, members in by_tree(files).items():
             content = tree_bytes(members)

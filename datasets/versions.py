@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from terralab.catalog.errors import InvalidInput
 from terralab.datasets.statistics import total_counts
 from terralab.datasets.versioning.chip_features import classes_of, feature_keys, modalities_of, target_of, task_of
@@ -125,7 +127,7 @@ def make_manifest(dataset: str, version: Version, chips: Chips) -> dict[str, Any
 
 def manifest_bytes(manifest: Mapping[str, Any]) -> bytes:
     """Write a manifest as JSON, equal manifests as equal bytes."""
-    return (json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    return orjson.dumps(manifest, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
 
 
 def split_table(manifest: Mapping[str, Any]) -> bytes:

@@ -146,7 +146,7 @@ class _Content:
                 f"version {self.number} of {self.dataset} is there already, with other chips or another split;"
                 " choose a higher tag"
             )
-        return replace(self, manifest=existing.manifest, text=manifest_bytes(existing.manifest))
+        return replace(self, manifest=existing.manifest, text=existing.manifest_text)
 
     def is_current(self, existing: dict[str, Any]) -> bool:
         """Say whether every chip carries the version that `existing` describes."""

@@ -19,7 +19,7 @@ from terralab.catalog.store import disk_full_as_error
 from terralab.datasets.versioning.file_links import Link, best_link, make_link
 from terralab.datasets.versioning.frozen_version import FrozenVersion, path_below
 from terralab.datasets.versioning.verification import Verifier, in_threads, md5_of, stored_path
-from terralab.datasets.versions import manifest_bytes, split_table
+from terralab.datasets.versions import split_table
 from terralab.extensions.checksum import MD5_PREFIX
 
 _MANIFEST, _SPLIT = "manifest.json", "split.csv"
@@ -62,7 +62,7 @@ def check_out(version: FrozenVersion, folder: Path, work: Path, copy: bool = Fal
         AlreadyExists: files in it were changed since the last checkout.
         OutOfSpace: the disk is full.
     """
-    faults = Verifier(version.store, work).faults(version.record.dvc_tree, version.files)
+    faults = Verifier(version.store, work).faults(version.files)
     faults.refuse(f"the store {version.store.place}")
     target = Path(os.path.abspath(folder))
     with disk_full_as_error(target.parent):
@@ -84,7 +84,7 @@ class _Checkout:
     def __init__(self, version: FrozenVersion, folder: Path, copy: bool) -> None:
         self._version, self._folder = version, folder
         self._link = Link.COPY if copy else None
-        self._wanted = {str(path_below(folder, path)): md5 for path, md5 in version.by_path.items()}
+        self._wanted = {path_below(folder, path): md5 for path, md5 in version.by_path.items()}
 
     def bring(self, earlier: Mapping[str, str], force: bool) -> tuple[int, int, int, Link | None]:
         """Bring the folder to the version.
@@ -96,7 +96,7 @@ class _Checkout:
         Returns:
             How many files the version has, were written and were removed, and how.
         """
-        before = {str(path_below(self._folder, path)): md5 for path, md5 in earlier.items()}
+        before = {path_below(self._folder, path): md5 for path, md5 in earlier.items()}
         there = _files_below(self._folder)
         other = [path for path in self._wanted if path in there and not self._is(path, self._wanted[path])]
         unwanted = [path for path in before if path in there and path not in self._wanted]
@@ -111,7 +111,7 @@ class _Checkout:
             with suppress(OSError):  # others are in it
                 os.rmdir(folder)
         self._write_text(_SPLIT, split_table(self._version.manifest))
-        self._write_text(_MANIFEST, manifest_bytes(self._version.manifest))
+        self._write_text(_MANIFEST, self._version.manifest_text)
         written = len(missing) + len(other)
         return len(self._wanted), written, len(unwanted), self._link if written else None
 

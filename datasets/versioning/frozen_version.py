@@ -1,11 +1,12 @@
 """A frozen version as it was written down: its item and its manifest, found by `NAME@v1.0.0`."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import orjson
 
 from terralab.catalog.errors import AssetCorrupt, InvalidInput, UnknownName
 from terralab.catalog.frozen_items import FrozenItems
@@ -16,6 +17,8 @@ from terralab.extensions.checksum import MD5_PREFIX
 from terralab.extensions.chip_parts import IMAGE_ASSET, MASK_ASSET
 from terralab.extensions.dataset import DATASETS_COLLECTION, DatasetRecord
 from terralab.extensions.lab import DATASET_PROP
+
+_OUTSIDE = frozenset(("", ".", ".."))
 
 
 @dataclass(frozen=True)
@@ -41,13 +44,18 @@ class FrozenVersion:
         return f"{self.record.dataset}@v{self.record.version}"
 
     @cached_property
-    def manifest(self) -> dict[str, Any]:
-        """Return its manifest.
+    def manifest_text(self) -> bytes:
+        """Return the bytes of its manifest.
 
         Raises:
             AssetCorrupt: the manifest is lost, or its bytes are not those that the catalog knows.
         """
-        manifest: dict[str, Any] = json.loads(self.store.verify(self.record.manifest.href).read_bytes())
+        return self.store.verify(self.record.manifest.href).read_bytes()
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """Return its manifest; errors as of `manifest_text`."""
+        manifest: dict[str, Any] = orjson.loads(self.manifest_text)
         return manifest
 
     @property
@@ -118,13 +126,13 @@ def paths_of(chip: Mapping[str, Any]) -> dict[str, str]:
     return dict(files) if files else {key: chip[key] for key in (IMAGE_ASSET, MASK_ASSET) if key in chip}
 
 
-def path_below(folder: Path, relpath: str) -> Path:
+def path_below(folder: Path | str, relpath: str) -> str:
     """Return the path of a file of a version in a folder.
 
     Raises:
         AssetCorrupt: it would lead out of the folder.
     """
     parts = relpath.split("/")
-    if relpath.startswith("/") or "\\" in relpath or any(part in ("", ".", "..") for part in parts):
+    if "\\" in relpath or not _OUTSIDE.isdisjoint(parts):
         raise AssetCorrupt(f"the manifest has a path that leads out of the folder: {relpath}")
-    return folder.joinpath(*parts)
+    return f"{folder}/{relpath}"

@@ -7,18 +7,17 @@ about each file, which takes longer than all else where files are small.
 import errno
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from io import FileIO
-from pathlib import Path
 
-from terralab.catalog.folder_store import FolderStore, make_folder
+from terralab.catalog.folder_store import FolderStore, flush
 from terralab.catalog.store import disk_full_as_error
 from terralab.datasets.versioning.verification import READ_BYTES, in_threads, stored_path
 
-_BATCH = 4000
+_SLICE = 50  # a thread takes so many at once, since handing over one by one costs more than reading
 _READ_ONLY = 0o444
 
 
@@ -63,20 +62,19 @@ def take_in(store: FolderStore, sources: Sequence[Source], replace: bool = False
     Raises:
         OutOfSpace: the disk is full.
     """
-    taken: list[Taken] = []
-    with disk_full_as_error(store.folder), in_threads() as threads:
-        for batch in _batches(sources):
-            with store.scratch() as folder:
-                asides = [f"{folder}/{number}" for number in range(len(batch))]
-                found = list(threads.map(partial(_read, store, replace), batch, asides))
-                _name(store, found, asides)
-            taken += found
+    slices = [slice(start, start + _SLICE) for start in range(0, len(sources), _SLICE)]
+    with disk_full_as_error(store.folder), store.scratch() as folder:
+        with in_threads() as threads:
+            parts = threads.map(partial(_read_some, store, replace, sources, str(folder)), slices)
+            taken = [one for part in parts for one in part]
+        _name(store, taken, str(folder))
     return taken
 
 
-def _batches(sources: Sequence[Source]) -> Iterator[Sequence[Source]]:
-    for start in range(0, len(sources), _BATCH):
-        yield sources[start : start + _BATCH]
+def _read_some(store: FolderStore, replace: bool, sources: Sequence[Source], folder: str, part: slice) -> list[Taken]:
+    return [
+        _read(store, replace, source, f"{folder}/{part.start + place}") for place, source in enumerate(sources[part])
+    ]
 
 
 def _read(store: FolderStore, replace: bool, source: Source, aside: str) -> Taken:
@@ -130,14 +128,14 @@ def _has(store: FolderStore, md5: str, size: int) -> bool:
     return True
 
 
-def _name(store: FolderStore, taken: Sequence[Taken], asides: Sequence[str]) -> None:
+def _name(store: FolderStore, taken: Sequence[Taken], folder: str) -> None:
     """Have the disk keep the new files, then give them their names, and have it keep those."""
-    new = {one.md5: aside for one, aside in zip(taken, asides, strict=True) if one.new}
+    new = {one.md5: f"{folder}/{place}" for place, one in enumerate(taken) if one.new}
     if not new:
         return
     os.sync()
     for first in {md5[:2] for md5 in new}:
-        make_folder(Path(stored_path(store, first)))
+        os.makedirs(stored_path(store, first), exist_ok=True)
     for md5, aside in new.items():
         os.replace(aside, stored_path(store, md5))
-    os.sync()
+    flush(store.folder / "files" / "md5")  # a journal that has this has the names before it

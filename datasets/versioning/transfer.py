@@ -72,7 +72,7 @@ def push(version: FrozenVersion, remote: Store, work: Path, tell: Tell | None = 
     Raises:
         AssetCorrupt: the lab's store lacks a file, or has it with other bytes; nothing was moved.
     """
-    faults = Verifier(version.store, work).faults(version.record.dvc_tree, version.files)
+    faults = Verifier(version.store, work).faults(version.files)
     faults.refuse(f"the store {version.store.place}")
     lacking = _lacking(remote, version.files)
     _move(version.store, remote, lacking, tell).refuse(f"the store {version.store.place}")
@@ -90,12 +90,12 @@ def pull(version: FrozenVersion, remote: Store, work: Path, tell: Tell | None = 
         AssetCorrupt: the remote lacks a file too, or has it with other bytes.
     """
     verifier = Verifier(version.store, work)
-    faults = verifier.faults(version.record.dvc_tree, version.files)
+    faults = verifier.faults(version.files)
     wanted = [*faults.missing, *faults.damaged]
     _move(remote, version.store, wanted, tell).refuse(f"the remote {remote.place}")
     for members in by_tree(version.files).values():
         version.store.put_bytes(tree_bytes(members), "tree.json", "md5", TREE_SUFFIX)
-    verifier.faults(version.record.dvc_tree, version.files).refuse(f"the store {version.store.place}")
+    verifier.faults(version.files).refuse(f"the store {version.store.place}")
     return Moved(len(version.files), len(wanted), sum(int(file["size"]) for file in wanted))
 
 

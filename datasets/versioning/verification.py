@@ -1,7 +1,7 @@
 """Whether the store has the files of a version as they were frozen.
 
 Bytes are hashed once for each state of a file (inode, time of change, size) and that is remembered between commands, as
-DVC does; a file that was written to since is hashed anew. The full proof (`prove`) remembers nothing.
+DVC does; a file that was written to since is hashed anew. `prove` can read all bytes in any case.
 """
 
 import hashlib
@@ -13,15 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from terralab.catalog.errors import AssetCorrupt
 from terralab.catalog.folder_store import FolderStore
 from terralab.catalog.store import Store
+from terralab.datasets.versioning.verified_states import VerifiedStates, states_of
 from terralab.extensions.checksum import MD5_PREFIX
 
 READ_BYTES = 1 << 20
 _SHOWN = 5
+_SLICE = 50
 Files = Sequence[Mapping[str, Any]]
 
 
@@ -61,50 +62,36 @@ class Verifier:
     """
 
     def __init__(self, store: Store, work: Path) -> None:
-        self._store, self._folder = store, work / "verified"
+        self._store, self._states = store, VerifiedStates(work / "verified.npy")
 
-    def faults(self, tree: str, files: Files) -> Faults:
+    def faults(self, files: Files) -> Faults:
         """Return what is wrong; of a store on another machine, whose copies are checked as they arrive, only sizes.
 
         Args:
-            tree: hash of the version, under which the states are remembered.
-            files: `relpath`, `md5` and `size` of each, always in the same order.
+            files: `relpath`, `md5` and `size` of each.
         """
         if not isinstance(self._store, FolderStore):
             sizes = self._store.sizes(MD5_PREFIX + str(file["md5"]) for file in files)
             lost = [file for file in files if sizes.get(MD5_PREFIX + str(file["md5"])) != file["size"]]
             return Faults(tuple(lost), ())
-        paths = [stored_path(self._store, str(file["md5"])) for file in files]
-        states = _states(paths)
+        md5s = [str(file["md5"]) for file in files]
+        paths = [stored_path(self._store, md5) for md5 in md5s]
+        states = states_of(paths)
         there = states[:, 2] == np.fromiter((int(file["size"]) for file in files), np.int64, len(files))
-        unknown: list[int] = np.flatnonzero(there & ~self._known(tree, states)).tolist()
-        intact = _hash_all([paths[place] for place in unknown], [str(files[place]["md5"]) for place in unknown])
-        damaged = [place for place, whole in zip(unknown, intact, strict=True) if not whole]
-        if unknown:
-            self._remember(tree, states, damaged)
+        known = (self._states.known(md5s) == states).all(axis=1)
+        unknown: list[int] = np.flatnonzero(there & ~known).tolist()
+        intact = _hash_all([paths[place] for place in unknown], [md5s[place] for place in unknown])
+        whole = [place for place, fine in zip(unknown, intact, strict=True) if fine]
+        if whole:
+            self._states.remember([md5s[place] for place in whole], states[whole])
         missing: list[int] = np.flatnonzero(~there).tolist()
+        damaged = sorted(set(unknown) - set(whole))
         return Faults(tuple(files[place] for place in missing), tuple(files[place] for place in damaged))
 
-    def _known(self, tree: str, states: NDArray[np.int64]) -> NDArray[np.bool_]:
-        try:
-            earlier = np.load(self._path(tree), allow_pickle=False)
-        except (OSError, ValueError):
-            return np.zeros(len(states), bool)
-        if earlier.shape != states.shape:
-            return np.zeros(len(states), bool)
-        same: NDArray[np.bool_] = (earlier == states).all(axis=1)
-        return same
-
-    def _remember(self, tree: str, states: NDArray[np.int64], damaged: list[int]) -> None:
-        known = states.copy()
-        known[damaged] = -1
-        self._folder.mkdir(parents=True, exist_ok=True)
-        aside = self._folder / f".{tree}.{os.getpid()}.npy"
-        np.save(aside, known)
-        os.replace(aside, self._path(tree))
-
-    def _path(self, tree: str) -> Path:
-        return self._folder / f"{tree}.npy"
+    def trust(self, md5s: Sequence[str]) -> None:
+        """Remember files as whole that were written a moment ago from bytes of that MD5."""
+        if isinstance(self._store, FolderStore) and md5s:
+            self._states.remember(md5s, states_of([stored_path(self._store, md5) for md5 in md5s]))
 
 
 def stored_path(store: FolderStore, md5: str) -> str:
@@ -128,17 +115,8 @@ def in_threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(min(8, 2 * (os.cpu_count() or 1)), thread_name_prefix="files")
 
 
-def _states(paths: Sequence[str]) -> NDArray[np.int64]:
-    states = np.full((len(paths), 3), -1, np.int64)
-    for place, path in enumerate(paths):
-        try:
-            found = os.stat(path)
-        except FileNotFoundError:
-            continue
-        states[place] = found.st_ino, found.st_mtime_ns, found.st_size
-    return states
-
-
 def _hash_all(paths: Sequence[str], md5s: Sequence[str]) -> list[bool]:
+    slices = [slice(start, start + _SLICE) for start in range(0, len(paths), _SLICE)]
     with in_threads() as threads:
-        return [one == md5 for one, md5 in zip(threads.map(md5_of, paths), md5s, strict=True)]
+        parts = threads.map(lambda part: [md5_of(path) for path in paths[part]], slices)
+        return [one == md5 for one, md5 in zip((one for part in parts for one in part), md5s, strict=True)]
