@@ -18,7 +18,7 @@ DIFFERENT = 0.8
 _FOLDS = 5
 _FEWEST_CHIPS = 10
 _MOST_CHIPS = 2000
-_TREES = 100
+_TREES = 60
 
 
 def drift_between_splits(chips: Collected, seed: int = 0) -> list[dict[str, Any]]:

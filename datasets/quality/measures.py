@@ -24,7 +24,7 @@ from terralab.extensions.raster import MASK_NODATA
 
 BINS = 64
 """Bins of a band's histogram, over the range that the items' statistics tell."""
-SAMPLE_SIDE = 16
+SAMPLE_SIDE = 12
 SAMPLES = SAMPLE_SIDE * SAMPLE_SIDE
 """Pixels of a chip that the search for label errors looks at, on a regular grid."""
 _DIGITS = 5
