@@ -34,7 +34,8 @@ def padding_candidates(data_type: np.dtype[Any]) -> list[float]:
     if data_type.kind == "f":
         return [float("nan")]
     limits = np.iinfo(data_type)
-    return [0, int(limits.max), int(limits.min)]
+    # Below zero first, as in terrain models: tifffile takes 32767 for a value that int16 cannot have, and warns.
+    return [0, int(limits.min), int(limits.max)] if limits.min < 0 else [0, int(limits.max)]
 
 
 def label_values(label: RasterFacts, nodata: float | None) -> Counter[Any]:
