@@ -117,6 +117,11 @@ def database_errors() -> Iterator[None]:
     except asyncpg.QueryCanceledError as error:
         raise ServiceUnavailable("the search took too long; ask for less, or try again later") from error
     except _NOT_MIGRATED as error:
+        if isinstance(error, asyncpg.UndefinedFunctionError) and _first_line(error).startswith("operator"):
+            raise InvalidInput(
+                f"the filter calculates with what is no number ({_first_line(error)}); a name with '-' in it is written"
+                ' in double quotes, such as "ml-aoi:split"'
+            ) from error
         reason = f"the database is not ready ({_first_line(error)}); see `terralab doctor`"
         raise ServiceUnavailable(reason) from error
     except _REFUSED as error:

@@ -347,3 +347,10 @@ def test_split_box_covers_both_sides_of_the_line(west: float, south: float, east
         xs = [x for polygon in halves["coordinates"] for x, _ in polygon[0]]
         assert {180.0, -180.0} <= set(xs)
         assert {west, east} <= set(xs)
+
+
+@pytest.mark.parametrize("text", ["ml-aoi:split <> 'train'", "platform - constellation > 1"])
+def test_a_name_with_a_hyphen_that_is_read_as_a_subtraction_is_explained(server: Server, text: str) -> None:
+    answer = server.get("/stac/search", params={"filter": text, "filter-lang": "cql2-text"})
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_input")
+    assert "double quotes" in answer.json()["detail"]
