@@ -21,6 +21,7 @@ TARGET_ASSET = "target"
 BOXES_ASSET = "boxes"
 TARGET_ASSETS = (MASK_ASSET, TARGET_ASSET, BOXES_ASSET)
 _ROLE = "ml-aoi:role"
+_REFERENCE = "ml-aoi:reference-grid"
 _CLASSES = "classification:classes"
 _LABEL_ROLES = ["labels", "labels-raster"]
 
@@ -64,14 +65,18 @@ class Feature:
         if self.file is None:
             return {"type": COG_TYPE, "roles": ["data"], **fields}
         title = f"{self.modality or 'Image'} chip"
-        extra = {**fields, "ml-aoi:reference-grid": True} if reference else fields
+        extra = {**fields, _REFERENCE: True} if reference else fields
         return asset(self.file, COG_TYPE, ["data"], title, **extra)
 
     @classmethod
     def all_of(cls, reader: ItemReader) -> tuple["Feature", ...]:
-        """Read the features of an item, in the order of its assets."""
+        """Read the features of an item: the reference, then the others in the order of its assets.
+
+        The catalog keeps the members of an object by length and name, so the order of the assets says nothing.
+        """
         found = []
-        for key, entry in (reader.item.get("assets") or {}).items():
+        assets = (reader.item.get("assets") or {}).items()
+        for key, entry in sorted(assets, key=lambda pair: not pair[1].get(_REFERENCE)):
             if entry.get(_ROLE) == "feature":
                 times = tuple(str(time) for time in entry.get(TIMES_FIELD) or ())
                 found.append(cls(key, reader.file(key), reader.bands(key), entry.get(MODALITY_FIELD), times))

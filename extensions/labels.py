@@ -80,7 +80,7 @@ def label_item(
     if raster is not None:
         frame.assets[LABEL_ASSET] = _raster_asset(raster, classes, band)
     if vector is not None:
-        entries = {"classification:classes": classes_to_stac(classes, None)}
+        entries = {"classification:classes": classes_to_stac(classes, None)} if classes else {}
         frame.assets[VECTOR_ASSET] = asset(
             vector, GEOJSON_TYPE, ["labels", "labels-vector"], "Label vectors", **entries
         )
@@ -163,7 +163,7 @@ def labels_collection(
     """Return the collection of a label set."""
     entries = {"classification:classes": classes_to_stac(classes, MASK_NODATA if task is Task.SEGMENTATION else None)}
     raster = {"type": COG_TYPE, "roles": ["labels", "labels-raster"], **(entries if classes else {})}
-    vector = {"type": GEOJSON_TYPE, "roles": ["labels", "labels-vector"], **entries}
+    vector = {"type": GEOJSON_TYPE, "roles": ["labels", "labels-vector"], **(entries if classes else {})}
     is_raster = task in (Task.SEGMENTATION, Task.REGRESSION)
     shown: dict[str, Any] = {"renders": class_renders(classes, LABEL_ASSET)} if task is Task.SEGMENTATION else {}
     return collection(

@@ -4,7 +4,14 @@ from typing import Annotated, Any
 
 import typer
 
-from terralab.infra.cli import datasets_onboard, datasets_pack, datasets_quality, datasets_split, datasets_versions
+from terralab.infra.cli import (
+    datasets_make,
+    datasets_onboard,
+    datasets_pack,
+    datasets_quality,
+    datasets_split,
+    datasets_versions,
+)
 from terralab.infra.cli.flow_command import run_and_print
 from terralab.infra.cli.output import AsJson, print_json, print_table
 
@@ -15,6 +22,7 @@ datasets_versions.register(app)
 Name = Annotated[str, typer.Argument(help="Name of the dataset.", show_default=False)]
 
 
+app.command()(datasets_make.make)
 app.command()(datasets_split.split)
 
 
