@@ -145,7 +145,7 @@ def split_dataset(workspace: Workspace, request: SplitRequest, progress: Progres
         if request.group_by:
             report["group_by"] = request.group_by
         progress.advance(2, 2)
-        run.record.assets = _assets(workspace.store, plan, found, report, str(collection["title"]))
+        run.record.assets = _assets(workspace.store, plan, found, report, str(collection.get("title") or request.name))
         _show(progress, report, run.record.assets)
         outcome = run.succeed(
             collections=[_described(collection, {**report, "run": run_id})],

@@ -45,11 +45,9 @@ def test_shared_ground_is_black_and_left_out_chips_are_grey() -> None:
 
 
 def test_chips_around_180_degrees_fill_one_picture() -> None:
+    numbers = range(100)
     here, there = (
-        [
-            place(f"{n}", (west + n % 10 * 0.0064) % 360 - 180, 2 - n // 10 * 0.0064, "EPSG:4326", 1e-4)
-            for n in range(100)
-        ]
+        [place(f"{n}", (west + n % 10 * 0.0064) % 360 - 180, 2 - n // 10 * 0.0064, "EPSG:4326", 1e-4) for n in numbers]
         for west in (359.97, 190.0)
     )
     one, other = (colours(drawn(GroundPlan(chips), [0] * 100))[0x44, 0x77, 0xAA] for chips in (here, there))
