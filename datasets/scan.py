@@ -13,21 +13,20 @@ from typing import Any
 
 import numpy as np
 
-from terralab.catalog.errors import GridMismatch, InvalidInput, InvalidLabels, LabError
+from terralab.catalog.errors import InvalidInput, InvalidLabels, LabError
 from terralab.datasets.classes import found_classes
 from terralab.datasets.dates import date_of, parse_period
 from terralab.datasets.pairs import pair_files
 from terralab.datasets.pixel_scan import label_values, padding_candidates, values_taken
 from terralab.datasets.raster_file import RasterFacts, read_facts
+from terralab.datasets.same_grid import check_same_grid
 from terralab.extensions.bands import canonical_band_name
 from terralab.extensions.ids import slug
-from terralab.extensions.raster import MASK_NODATA, ClassDefinition, Grid
+from terralab.extensions.raster import MASK_NODATA, ClassDefinition
 
 SHOWN_PROBLEMS = 10
 SHOWN_VALUES = 5
 _LONGEST_ID = 100  # leaves room for the chip's own part within 128 characters
-_PIXEL_TOLERANCE = 1e-3
-_RESAMPLE = "resample the label to the image's grid with nearest neighbour"
 
 
 @dataclass(frozen=True)
@@ -169,29 +168,6 @@ def _pair(image_path: Path, label_path: Path, given: tuple[datetime, datetime] |
     return ScenePair(_scene_id(image), image, label, label_nodata(label), start, end)
 
 
-def check_same_grid(image: RasterFacts, label: RasterFacts) -> None:
-    """Check that an image and its label have the same size, coordinate system and transform.
-
-    Raises:
-        GridMismatch: they do not; the message has both values.
-    """
-    one, other = image.grid, label.grid
-    both = f"{image.name} and {label.name} differ in"
-    if one.shape != other.shape:
-        raise GridMismatch(f"{both} size: {_size(one)} and {_size(other)} pixels; {_RESAMPLE}")
-    if one.crs != other.crs:
-        raise GridMismatch(f"{both} coordinate system: {one.crs[:60]} and {other.crs[:60]}; {_RESAMPLE}")
-    pixel = min(abs(one.transform[0]), abs(one.transform[4]))
-    rows, columns = one.shape
-    shifts = [abs(a - b) for a, b in zip(one.transform, other.transform, strict=True)]
-    shift = max(shifts[2], shifts[5], columns * shifts[0], rows * shifts[4])
-    if shift > _PIXEL_TOLERANCE * pixel:
-        raise GridMismatch(
-            f"{both} position by {shift / pixel:.3g} pixels: transforms {one.transform} and {other.transform};"
-            f" {_RESAMPLE}"
-        )
-
-
 def _scene_id(image: RasterFacts) -> str:
     try:
         return slug(image.path.stem)[:_LONGEST_ID]
@@ -295,7 +271,3 @@ def _check_values(
                     " (`gdal_edit.py -unsetnodata`) or leave the class out"
                 )
             )
-
-
-def _size(grid: Grid) -> str:
-    return f"{grid.shape[1]} x {grid.shape[0]}"

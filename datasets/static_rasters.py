@@ -11,7 +11,7 @@ from terralab.datasets.cog import raster_software
 from terralab.datasets.dates import date_of, parse_period
 from terralab.datasets.file_measures import describe_file, measure_image, measure_labels
 from terralab.datasets.raster_file import RasterFacts
-from terralab.datasets.scan import check_same_grid
+from terralab.datasets.same_grid import check_same_grid
 from terralab.datasets.static_items import COLLECTION_HREF, ItemFile, StaticItem, joint_footprint
 from terralab.extensions.chips import Feature, Target, chip_item
 from terralab.extensions.ids import slug

@@ -17,7 +17,7 @@ from terralab.datasets.onboarding.plan import FeaturePlan
 from terralab.datasets.onboarding.samples import Modality, Sample, SampleTable
 from terralab.datasets.pixel_scan import padding_candidates, values_taken
 from terralab.datasets.raster_file import RasterFacts, read_facts
-from terralab.datasets.scan import check_same_grid
+from terralab.datasets.same_grid import check_same_grid
 from terralab.extensions.bands import canonical_band_name
 
 _SAME_RESOLUTION = 0.01

@@ -14,7 +14,8 @@ from terralab.datasets.onboarding.findings import Finding, error, warning
 from terralab.datasets.onboarding.plan import MaskPlan, NumbersPlan
 from terralab.datasets.pixel_scan import label_values
 from terralab.datasets.raster_file import RasterFacts, open_raster, read_facts, strips, valid_pixels
-from terralab.datasets.scan import SHOWN_VALUES, check_same_grid, label_nodata
+from terralab.datasets.same_grid import check_same_grid
+from terralab.datasets.scan import SHOWN_VALUES, label_nodata
 from terralab.extensions.raster import MASK_NODATA, ClassDefinition
 
 _MANY_CLASSES = 100

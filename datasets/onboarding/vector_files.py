@@ -100,6 +100,8 @@ def _class_fields(path: Path, rows: Sequence[_Row], given: str | None) -> tuple[
 
 def _shape(path: Path, row: _Row, fields: tuple[str | None, str | None]) -> Shape:
     first, second = fields
+    if row.geometry is None:
+        raise InvalidLabels(f"{path.name}, {row.where}: has no geometry; leave the feature out")
     if first is None:
         return Shape(row.geometry, 1, None, f"{path.name}, {row.where}")
     written = _plain_class(row.fields.get(first))

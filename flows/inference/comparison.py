@@ -11,7 +11,7 @@ from rasterio.windows import Window
 from terralab.catalog.errors import InvalidInput
 from terralab.catalog.store import Store
 from terralab.datasets.raster_file import RasterFacts, open_raster, read_facts, strips
-from terralab.datasets.scan import check_same_grid
+from terralab.datasets.same_grid import check_same_grid
 from terralab.extensions.labels import LABEL_ASSET
 from terralab.extensions.prediction import PREDICTION_ASSET
 from terralab.extensions.raster import MASK_NODATA, ClassDefinition, classes_of_stac
