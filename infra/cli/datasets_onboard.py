@@ -103,8 +103,8 @@ def scan(
 def onboard(
     name: Annotated[str, typer.Argument(help="Name of the new dataset: a-z, 0-9, '_' and '-'.", show_default=False)],
     source: Annotated[
-        Path | None,
-        typer.Argument(help="Folder, archive or file; or --images and --labels instead.", show_default=False),
+        str | None,
+        typer.Argument(help="Folder, archive, file or address; or --images and --labels instead.", show_default=False),
     ] = None,
     images: Annotated[
         str | None, typer.Option(help="Pattern of the image GeoTIFFs (quote it).", show_default=False)
@@ -145,8 +145,8 @@ def onboard(
         run_and_print("onboard", parameters, as_json)
         return
     parameters |= {"all_touched": all_touched, "repair": repair, "form": form, "images": images}
-    with _found_data(settings, source.expanduser(), data) as found:
-        parameters["source"] = _staged(settings, source.expanduser())
+    with _local(settings, source) as path, _found_data(settings, path, data) as found:
+        parameters["source"] = _staged(settings, path)
         parameters["data"] = None if found is None else _staged(settings, found)
     run_and_print("onboard", parameters, as_json)
 
@@ -237,10 +237,10 @@ def _scanned(
 @contextmanager
 def _found_data(settings: "Settings", source: Path, given: Path | None) -> Iterator[Path | None]:
     """Yield the files that a GEOStudio JSON describes: as given, beside it, or loaded from an allowed host."""
+    from terralab.catalog.errors import LabError
     from terralab.datasets.onboarding.forms import geostudio
     from terralab.datasets.onboarding.hints import Hints
     from terralab.datasets.onboarding.limits import Limits
-    from terralab.datasets.onboarding.remote_archives import load
 
     if given is not None or source.suffix.lower() != ".json" or not source.is_file():
         yield given
@@ -248,16 +248,30 @@ def _found_data(settings: "Settings", source: Path, given: Path | None) -> Itera
     limits = Limits.of_settings(settings.onboard)
     try:
         payload = geostudio.read_payload(source, Hints(limits=limits))
-    except Exception:  # no request of GEOStudio: its reader says so, or another reader takes the file
+    except LabError:  # no request of GEOStudio: its reader says so, or another reader takes the file
         yield None
         return
     beside, address = geostudio.data_beside(source, payload), geostudio.archive_address(payload)
     if beside is not None or not address or not settings.onboard.hosts:
         yield beside
         return
+    with _local(settings, address) as path:
+        yield path
+
+
+@contextmanager
+def _local(settings: "Settings", source: str) -> Iterator[Path]:
+    """Yield the path of a source; what an address of an allowed host leads to is loaded for the while."""
+    from terralab.datasets.onboarding.limits import Limits
+    from terralab.datasets.onboarding.remote_archives import is_address, load
+
+    if not is_address(source):
+        yield Path(source).expanduser()
+        return
     with TemporaryDirectory(prefix="onboard-") as folder:
-        say(f"onboard: loading {address}")
-        yield load(address, settings.onboard.hosts, Path(folder), limits, lambda done, total: None)
+        say(f"onboard: loading {source}")
+        limits = Limits.of_settings(settings.onboard)
+        yield load(source, settings.onboard.hosts, Path(folder), limits, lambda done, total: None)
 
 
 def _staged(settings: "Settings", path: Path) -> str:

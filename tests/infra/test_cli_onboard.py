@@ -54,3 +54,12 @@ def test_nothing_there_and_hosts_that_nobody_allowed(tmp_path: Path) -> None:
     done = scan("https://evil.example/set.zip")
     assert done.returncode == WRONG
     assert "its host evil.example is not allowed" in done.stderr
+
+
+def test_onboard_asks_no_host_that_nobody_allowed() -> None:
+    command = [sys.executable, "-c", "from terralab.infra.cli import main; main()", "datasets", "onboard", "x"]
+    environment = {**os.environ, "TERRALAB_HOME": "/nonexistent", "TERRALAB_ONBOARD_HOSTS": ""}
+    words = [*command, "https://evil.example/set.zip"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120, env=environment)
+    assert done.returncode == WRONG
+    assert "its host evil.example is not allowed" in done.stderr
