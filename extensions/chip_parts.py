@@ -22,6 +22,7 @@ BOXES_ASSET = "boxes"
 TARGET_ASSETS = (MASK_ASSET, TARGET_ASSET, BOXES_ASSET)
 _ROLE = "ml-aoi:role"
 _REFERENCE = "ml-aoi:reference-grid"
+_REFERENCE = "ml-aoi:reference-grid"
 _CLASSES = "classification:classes"
 _LABEL_ROLES = ["labels", "labels-raster"]
 
