@@ -51,9 +51,7 @@ def make(
     min_labelled: Annotated[float, typer.Option(help="Smallest share of labelled pixels.")] = 0.0,
     options: Annotated[
         Path | None,
-        typer.Option(
-            help="JSON with further members of the request, such as masks and composites.", show_default=False
-        ),
+        typer.Option(help="JSON with further members of the request, such as masks.", show_default=False),
     ] = None,
     license: Annotated[str, typer.Option(help="SPDX license of the data, or `other`.")] = "other",
     engine: Annotated[Literal["serial", "processes", "ray"], typer.Option(help="Where chips are cut.")] = "processes",
