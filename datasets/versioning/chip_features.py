@@ -13,6 +13,7 @@ from terralab.extensions.chips import SPLITS
 from terralab.extensions.lab import MODALITY_FIELD, SPLIT_PROP, TASK_PROP, TIMES_FIELD
 
 _ROLE = "ml-aoi:role"
+_REFERENCE = "ml-aoi:reference-grid"
 _CLASSES = "classification:classes"
 _CLASS_ASSETS = {Task.SEGMENTATION: MASK_ASSET, Task.DETECTION: BOXES_ASSET}
 
@@ -32,7 +33,7 @@ def task_of(chips: Chips) -> Task:
 
 
 def modalities_of(chips: Chips) -> list[dict[str, Any]]:
-    """Return key, name, bands, nodata and times of every modality, in the order of the chips' assets.
+    """Return key, name, bands, nodata and times of every modality, the reference first.
 
     Bands carry statistics over the train chips (over all, where no chip is in that split). `times` has one entry for
     each date: the time, or null where the chips' differ.
@@ -70,8 +71,10 @@ def classes_of(chips: Chips, task: Task) -> list[dict[str, Any]]:
 
 
 def feature_keys(chip: Mapping[str, Any]) -> list[str]:
-    """Return the keys of what a network looks at."""
-    return [key for key, asset in chip["assets"].items() if asset.get(_ROLE) == "feature"]
+    """Return the keys of what a network looks at: the reference first, the others by name, as `Feature.all_of`."""
+    assets = chip["assets"]
+    keys = [key for key, asset in assets.items() if asset.get(_ROLE) == "feature"]
+    return sorted(keys, key=lambda key: (not assets[key].get(_REFERENCE), key))
 
 
 def _classes(chip: Mapping[str, Any], task: Task) -> list[dict[str, Any]]:
