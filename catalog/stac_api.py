@@ -32,6 +32,7 @@ from terralab.catalog.access.signatures import Signer
 from terralab.catalog.aggregation_api import AggregationExtension
 from terralab.catalog.api_reference import reference_of
 from terralab.catalog.body_limits import BodyLimits
+from terralab.catalog.croissant_api import CroissantExtension
 from terralab.catalog.errors import InvalidInput, UnknownName
 from terralab.catalog.problems import add_problem_handlers, problem
 from terralab.catalog.projects_api import ProjectsExtension
@@ -92,6 +93,7 @@ def create_stac_app(settings: Settings, database_url: str, workspace: Workspace 
             "aggregation": AggregationExtension(),
             "sortables": SortablesExtension(),
             "projects": ProjectsExtension(lab),
+            "croissant": CroissantExtension(lab),
             "transaction": TransactionExtension(lab),
         },
         settings=api_settings,

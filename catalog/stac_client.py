@@ -21,6 +21,7 @@ from terralab.catalog.access.requests import principal_of
 from terralab.catalog.addresses import web_base
 from terralab.catalog.aggregation_api import aggregation_links
 from terralab.catalog.collection_answer import collection_answer
+from terralab.catalog.croissant_api import croissant_link
 from terralab.catalog.projects_api import landing_links, related_links
 from terralab.catalog.queryables_api import sortables_link
 from terralab.catalog.search_guards import (
@@ -168,7 +169,11 @@ def _address_all(collections: list[dict[str, Any]], request: Request) -> None:
             sign_assets(collection, base, signer)
         if "links" in collection and "id" in collection:
             name = collection["id"]
-            collection["links"] += [sortables_link(base, name), *aggregation_links(base, name)]
+            collection["links"] += [
+                sortables_link(base, name),
+                croissant_link(base, name),
+                *aggregation_links(base, name),
+            ]
 
 
 def _as_geojson(answer: Any) -> Any:

@@ -39,7 +39,7 @@ class PlacedFiles:
             AssetCorrupt: one is missing or differs from its checksum.
         """
         for done, (path, relpath) in enumerate(paths.items(), start=1):
-            target = path_below(self._folder, path)
+            target = Path(path_below(self._folder, path))
             target.parent.mkdir(parents=True, exist_ok=True)
             source = self.source(relpath)
             self._link = self._link or best_link(source, self._folder)

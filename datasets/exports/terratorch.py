@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from terralab.catalog.errors import AssetCorrupt, InvalidInput, TooFewChips
@@ -20,7 +21,8 @@ from terralab.datasets.exports.readme import write_readme
 from terralab.datasets.exports.subject import Chip, Subject
 from terralab.datasets.exports.terratorch_config import (
     CONFIG,
-    LABELS,
+    LABEL_TABLE,
+    LABELS_FOLDER,
     SPLIT_FILES,
     folder_of,
     make_config,
@@ -61,8 +63,10 @@ def write_terratorch(subject: Subject, folder: Path, files: PlacedFiles) -> list
         (folder / name).write_text(ids, encoding="utf-8")
     if subject.task is Task.DETECTION:
         _write_boxes(subject, folder, files)
-    elif subject.target_key is None:
-        _write_labels(subject, folder / LABELS)
+    elif subject.task is Task.CLASSIFICATION:
+        _write_labels(subject, folder)
+    elif subject.task is Task.MULTILABEL:
+        _write_label_table(subject, folder / LABEL_TABLE)
     text = yaml.safe_dump(make_config(subject), sort_keys=False, allow_unicode=True, width=120)
     (folder / CONFIG).write_text(_head(subject) + text, encoding="utf-8")
     write_readme(subject, folder, [_HOW], notes)
@@ -129,16 +133,19 @@ def _features(chip: Chip, files: PlacedFiles) -> list[Mapping[str, Any]]:
     return features
 
 
-def _write_labels(subject: Subject, path: Path) -> None:
+def _write_labels(subject: Subject, folder: Path) -> None:
+    """Write one number for each chip; in a table TerraTorch would read lists of one, which its loss does not take."""
+    values = {entry.name: entry.value for entry in subject.classes}
+    (folder / LABELS_FOLDER).mkdir()
+    for chip in subject.chips:
+        np.save(folder / LABELS_FOLDER / f"{chip.id}.npy", np.int64(values[chip.labels[0]]))
+
+
+def _write_label_table(subject: Subject, path: Path) -> None:
     import pandas as pd
 
-    ids = [chip.id for chip in subject.chips]
-    values = {entry.name: entry.value for entry in subject.classes}
-    if subject.task is Task.CLASSIFICATION:
-        rows: dict[str, list[int]] = {"label": [values[chip.labels[0]] for chip in subject.chips]}
-    else:
-        rows = {name: [int(name in chip.labels) for chip in subject.chips] for name in values}
-    pd.DataFrame(rows, index=pd.Index(ids, name="id")).to_parquet(path)
+    rows = {entry.name: [int(entry.name in chip.labels) for chip in subject.chips] for entry in subject.classes}
+    pd.DataFrame(rows, index=pd.Index([chip.id for chip in subject.chips], name="id")).to_parquet(path)
 
 
 def _head(subject: Subject) -> str:

@@ -10,7 +10,7 @@ from terralab.extensions.chip_parts import BOXES_ASSET, IMAGE_ASSET, MASK_ASSET,
 from terralab.extensions.chips import SPLITS
 from terralab.extensions.raster import MASK_NODATA
 
-CONFIG, LABELS = "config.yaml", "labels.parquet"
+CONFIG, LABELS_FOLDER, LABEL_TABLE = "config.yaml", "labels", "labels.parquet"
 SPLIT_FILES = ("train.txt", "val.txt", "test.txt")
 _FOLDERS = {IMAGE_ASSET: "images", MASK_ASSET: "masks"}
 _BACKBONE = "timm_resnet18"
@@ -100,7 +100,9 @@ def _data(subject: Subject) -> dict[str, Any]:
     """Return the part `data`: one data module reads any number of modalities, and puts their bands together."""
     modalities = subject.modalities
     folders = {modality.key: folder_of(modality.key) for modality in modalities}
-    label = LABELS if subject.target_key is None else folder_of(subject.target_key)
+    table = LABELS_FOLDER if subject.task is Task.CLASSIFICATION else LABEL_TABLE
+    label = table if subject.target_key is None else folder_of(subject.target_key)
+    label_suffix = ".npy" if subject.task is Task.CLASSIFICATION else ".tif"
     names = class_names(subject)
     arguments: dict[str, Any] = {
         "task": _TASKS[subject.task][1],
@@ -111,7 +113,7 @@ def _data(subject: Subject) -> dict[str, Any]:
         "data_root": folders,
         "label_data_root": label,
         "image_grep": "*.tif",
-        "label_grep": "*.tif",
+        "label_grep": f"*{label_suffix}",
         # Exact names: `chip_1` is not `chip_10`.
         "allow_substring_file_names": False,
         **dict(zip(("train_split", "val_split", "test_split"), SPLIT_FILES, strict=True)),
@@ -120,7 +122,7 @@ def _data(subject: Subject) -> dict[str, Any]:
         "stds": {modality.key: [_number(band, "stddev") for band in modality.bands] for modality in modalities},
         "rgb_indices": {modalities[0].key: _shown_bands(modalities[0])},
         "no_data_replace": 0,
-        "no_label_replace": _ignored(subject),
+        "no_label_replace": None if subject.target_key is None else _ignored(subject),
         "concat_bands": True,
         "drop_last": sum(1 for _ in subject.of_split(SPLITS[0])) >= 2 * 8,
     }
@@ -169,8 +171,8 @@ def _detection_data(subject: Subject) -> dict[str, Any]:
         "img_grep": "*.tif",
         "label_grep": "*.json",
         "allow_substring_split_file": False,
-        "dataset_bands": modality.band_names,
-        "output_bands": modality.band_names,
+        # TerraTorch 1.2 has no transform of its own here, and cannot pick bands by `dataset_bands`.
+        **{f"{split}_transform": [{"class_path": "ToTensorV2"}] for split in splits},
         "rgb_indices": _shown_bands(modality),
         "means": [_number(band, "mean") for band in modality.bands],
         "stds": [_number(band, "stddev") for band in modality.bands],

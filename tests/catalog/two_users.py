@@ -111,6 +111,7 @@ COLLECTION_ROUTES = [
     Route("items of a collection", "/stac/collections/{c}/items"),
     Route("queryables of a collection", "/stac/collections/{c}/queryables"),
     Route("sortables of a collection", "/stac/collections/{c}/sortables"),
+    Route("Croissant of a collection", "/stac/collections/{c}/croissant"),
     Route("aggregation of a collection", "/stac/collections/{c}/aggregate?aggregations=total_count"),
     Route("aggregations of a collection", "/stac/collections/{c}/aggregations"),
     Route("file of a collection", "/files/{csum}/thumbnail.png"),
