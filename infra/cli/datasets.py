@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from terralab.infra.cli import (
+    datasets_export,
     datasets_make,
     datasets_onboard,
     datasets_pack,
@@ -38,6 +39,7 @@ def version(
 
 app.command()(datasets_quality.qa)
 app.command()(datasets_pack.pack)
+app.command()(datasets_export.export)
 
 
 @app.command("list")
