@@ -64,9 +64,9 @@ def take_in(store: FolderStore, sources: Sequence[Source], replace: bool = False
     """
     slices = [slice(start, start + _SLICE) for start in range(0, len(sources), _SLICE)]
     with disk_full_as_error(store.folder), store.scratch() as folder:
-        with in_threads() as threads:
-            parts = threads.map(partial(_read_some, store, replace, sources, str(folder)), slices)
-            taken = [one for part in parts for one in part]
+        read = partial(_read_some, store, replace, sources, str(folder))
+        with in_threads([source.path for source in sources]) as threads:
+            taken = [one for part in threads.map(read, slices) for one in part]
         _name(store, taken, str(folder))
     return taken
 
@@ -80,7 +80,7 @@ def _read_some(store: FolderStore, replace: bool, sources: Sequence[Source], fol
 def _read(store: FolderStore, replace: bool, source: Source, aside: str) -> Taken:
     """Hash a file; where the store lacks it, also copy it aside."""
     with open(source.path, "rb", buffering=0) as stream:
-        content = stream.read(READ_BYTES)
+        content = stream.read(min(os.fstat(stream.fileno()).st_size + 1, READ_BYTES))
         if len(content) == READ_BYTES:
             md5, size = _copy(stream, content, aside)
         else:
