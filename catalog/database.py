@@ -6,6 +6,7 @@ The STAC API reads through a pool of its own; everything else, its writes among 
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import orjson
@@ -16,6 +17,7 @@ from psycopg.types.json import set_json_dumps, set_json_loads
 from terralab.catalog.audit import note_written
 from terralab.catalog.database_errors import COLLISIONS, first_line, meaning_of
 from terralab.catalog.errors import ServiceUnavailable, UnknownName
+from terralab.catalog.read_model import hydrated
 from terralab.catalog.served_items import restore_nulls
 from terralab.catalog.writing import write_items
 from terralab.catalog.writing_collections import write_collections
@@ -28,6 +30,11 @@ _CONNECT_SECONDS = 10
 _POOL_WAIT_SECONDS = 5.0
 _IDLE_MS = 30_000
 _PAGE = 500
+_ALL_ITEMS = """
+    SELECT collection, id, datetime::text, ST_AsGeoJSON(geometry, 20), content::text,
+        (content->>'pgstac:base_item')::int
+    FROM items WHERE collection = ANY(%s) AND (datetime, collection, id) < (%s::timestamptz, %s, %s)
+    ORDER BY datetime DESC, collection DESC, id DESC LIMIT %s"""
 Result = TypeVar("Result")
 
 
@@ -189,6 +196,9 @@ class Catalog:
             query: members of a STAC API search body: `collections`, `ids`, `bbox`, `intersects`, `datetime`, `filter`
                 (CQL2 JSON), `sortby`.
         """
+        if limit is None and query.keys() == {"collections"}:
+            yield from self._all_items(query["collections"])
+            return
         given, token = 0, None
         while limit is None or given < limit:
             body = {**query, "limit": _PAGE if limit is None else min(_PAGE, limit - given)}
@@ -204,6 +214,27 @@ class Catalog:
             token = _next_token(page)
             if not token:
                 return
+
+    def _all_items(self, collections: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """Yield the items of whole collections in the order of a search, which takes pgstac ten times as long."""
+        bases: dict[tuple[str, Any], dict[str, Any]] = {}
+        after: tuple[Any, ...] = ("infinity", "", "")
+        while True:
+            with self.connection() as connection:
+                rows = connection.execute(_ALL_ITEMS, (list(collections), *after, _PAGE)).fetchall()
+                for collection, *_, base in rows:
+                    if (collection, base) not in bases:
+                        found = connection.execute("SELECT collection_base_item(%s, %s)", (collection, base)).fetchone()
+                        bases[collection, base] = (found and found[0]) or {}
+            for collection, id, _, geometry, text, base in rows:
+                # A copy, since callers change what they are given, and parts of the base are in every item.
+                common = deepcopy(bases[collection, base])
+                item = hydrated(collection, id, orjson.loads(geometry), orjson.loads(text), common)
+                restore_nulls(item)
+                yield item
+            if len(rows) < _PAGE:
+                return
+            after = (rows[-1][2], rows[-1][0], rows[-1][1])
 
     def counts(self) -> dict[str, int]:
         """Return the number of items by `lab:kind`."""

@@ -122,3 +122,34 @@ def test_of_two_that_block_one_another_both_are_done(workspace: Workspace) -> No
     for thread in threads:
         thread.join()
     assert len(attempts) == 3
+
+
+def test_items_of_whole_collections_are_those_that_pgstac_finds(
+    lab: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("terralab.catalog.database._PAGE", 3)
+    for names in (["flood-v1"], ["models", "runs", "flood-v1", "flood-net-predictions"], ["none"], []):
+        found = list(lab.catalog.search(collections=names))
+        expected = list(lab.catalog.search(collections=names, limit=1000)) if names else []
+        # pgstac drops nulls that were written.
+        assert sorted(map(_without_nulls, found), key=_name) == sorted(map(_without_nulls, expected), key=_name)
+        times = [item["properties"].get("datetime") or item["properties"]["start_datetime"] for item in found]
+        assert times == sorted(times, reverse=True)
+
+
+def test_what_is_done_to_one_item_is_not_done_to_another(lab: Workspace) -> None:
+    first, *others = lab.catalog.search(collections=["flood-v1"])
+    first["assets"]["image"]["roles"].append("changed")
+    first["assets"]["image"]["bands"][0]["name"] = "changed"
+    assert "changed" not in str(others)
+    assert "changed" not in str(list(lab.catalog.search(collections=["flood-v1"])))
+
+
+def _name(item: dict[str, Any]) -> tuple[str, str]:
+    return item["collection"], item["id"]
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nulls(part) for key, part in value.items() if part is not None}
+    return [_without_nulls(part) for part in value] if isinstance(value, list) else value
