@@ -20,7 +20,8 @@ from terralab.extensions.croissant import (
     split_records,
 )
 
-_MANIFEST = "manifest.json"
+# Readers make one table of what is picked out of a file, so the manifest stands there once for each table.
+_CHIPS_TABLE, _FILES_TABLE = "manifest-chips", "manifest-files"
 _CLASSES = "classification:classes"
 _CHIP_FIELDS = {"id": "Id of the chip.", "split": "Split; null where there is none.", "group": "What no split divides."}
 _FILE_FIELDS = {
@@ -61,24 +62,25 @@ def _contents(collection: Mapping[str, Any], version: Mapping[str, Any] | None, 
     objects = _file_objects(collection.get("assets") or {}, base)
     if version is None:
         return {"distribution": objects} if objects else {}
-    manifest = _file_object(_MANIFEST, version["assets"]["manifest"], base)
+    manifest = version["assets"]["manifest"]
+    tables = [_file_object(name, manifest, base) for name in (_CHIPS_TABLE, _FILES_TABLE)]
     classes = _classes(collection)
     records = [split_records(), *([class_records(classes)] if classes else []), _chips(), _files()]
-    return {"distribution": [manifest, *objects], "recordSet": records}
+    return {"distribution": [*tables, *objects], "recordSet": records}
 
 
 def _chips() -> dict[str, Any]:
     fields = []
     for name, description in _CHIP_FIELDS.items():
         refers = {"references": {"field": {"@id": f"{SPLITS_RECORDS}/name"}}} if name == "split" else {}
-        source = json_path_of(_MANIFEST, f"$.chips[*].{name}")
+        source = json_path_of(_CHIPS_TABLE, f"$.chips[*].{name}")
         fields.append(field("chips", name, "sc:Text", description, source=source, **refers))
     return record_set("chips", "Chips of the version.", fields, key={"@id": "chips/id"})
 
 
 def _files() -> dict[str, Any]:
     fields = [
-        field("files", name, kind, description, source=json_path_of(_MANIFEST, f"$.files[*].{name}"))
+        field("files", name, kind, description, source=json_path_of(_FILES_TABLE, f"$.files[*].{name}"))
         for name, (kind, description) in _FILE_FIELDS.items()
     ]
     return record_set("files", "Files of the chips.", fields, key={"@id": "files/relpath"})
@@ -117,5 +119,5 @@ def _bands(collection: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
 
 def _classes(collection: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     places = [collection.get("summaries") or {}, *(collection.get("item_assets") or {}).values()]
-    found = next((place[_CLASSES] for place in places if place.get(_CLASSES)), [])
+    found: list[Mapping[str, Any]] = next((place[_CLASSES] for place in places if place.get(_CLASSES)), [])
     return [entry for entry in found if not entry.get("nodata")]
