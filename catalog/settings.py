@@ -268,7 +268,7 @@ class OnboardSettings(BaseSettings):
 
     hosts: str = Field(
         default="",
-        description="Hosts (with ',') whose archives the command line may look into and load, such as `data.example.org`;"
+        description="Hosts (with ',') whose archives the command line may look into, such as `data.example.org`;"
         " with a port, it may also be a host of this machine without TLS: `127.0.0.1:8000`.",
     )
     max_files: int = Field(default=200_000, ge=1, description="Files of one dataset at most.")

@@ -24,7 +24,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file in one process, whole labs in one after another, which take longest and so come first."""
+    """Keep the tests of a file in one process; whole labs run in one, and first, since they take longest."""
     for item in items:
         whole_lab = item.path.is_relative_to(ROOT / "tests" / "integration")
         item.add_marker(pytest.mark.xdist_group("lab" if whole_lab else str(item.path)))

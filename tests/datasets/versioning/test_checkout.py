@@ -91,7 +91,8 @@ def test_what_a_user_changed_stays(versions: Versions, tmp_path: Path) -> None:
 
 def test_a_broken_off_checkout_goes_on(versions: Versions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     version, out = versions.freeze(FIRST), tmp_path / "out"
-    real, made = os.link, []
+    real = os.link
+    made: list[Any] = []
 
     def failing(source: Any, target: Any) -> None:
         if len(made) == 3:
