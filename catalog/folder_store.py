@@ -3,7 +3,8 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from terralab.extensions.checksum import multihash_of_file, split_multihash
 from terralab.extensions.item import StoredFile
 
 PIECE_BYTES = 1 << 20
+_FLUSHED_AT_ONCE = 16  # the disk takes many flushes together in the time of one
 _READ_ONLY = 0o444
 
 
@@ -48,6 +50,21 @@ class FolderStore:
             size = path.stat().st_size
             place_file(path, self.path_of_name(checksum + suffix))
         return StoredFile(f"{HREF_SCHEME}{checksum}/{name or path.name}", size, checksum)
+
+    def put_many(self, files: Sequence[tuple[Path, str]], algorithm: str = "sha256") -> list[StoredFile]:
+        """Move many finished files into the store at once, and return their references in that order."""
+        if not files:
+            return []
+        with disk_full_as_error(files[0][0].parent), ThreadPoolExecutor(_FLUSHED_AT_ONCE) as threads:
+            stored = list(threads.map(lambda file: _flushed(file[0], file[1], algorithm), files))
+            folders: set[Path] = set()
+            for (path, _), file in zip(files, stored, strict=True):
+                target = self.path_of_name(file.checksum)
+                folders |= {target.parent, target.parent.parent}
+                _rename(path, target)
+            # Also of files that were there: who put them may not have come to flushing their names.
+            list(threads.map(flush, sorted(folders)))
+        return stored
 
     def put_bytes(self, content: bytes, name: str, algorithm: str = "sha256", suffix: str = "") -> StoredFile:
         """Store `content` under the name that users see."""
@@ -146,16 +163,31 @@ class FolderStore:
 
 def place_file(path: Path, target: Path) -> None:
     """Rename a flushed file to its final place; where it is there already (whole), only its time becomes now."""
+    make_folder(target.parent)
+    if _rename(path, target):
+        flush(target.parent)
+
+
+def _flushed(path: Path, name: str, algorithm: str) -> StoredFile:
+    """Have the disk keep a file, and return its reference."""
+    flush(path)
+    checksum = multihash_of_file(path, algorithm)
+    return StoredFile(f"{HREF_SCHEME}{checksum}/{name}", path.stat().st_size, checksum)
+
+
+def _rename(path: Path, target: Path) -> bool:
+    """Rename a flushed file to its final place; False where it is there already (whole), and its time becomes now."""
     os.utime(path)
     if _same_size(path, target):
         with suppress(PermissionError):  # of another user; garbage is then told by its references alone
             os.utime(target)
         path.unlink()
-        return
-    make_folder(target.parent)
+        return False
+    make_folder(target.parent.parent)
+    target.parent.mkdir(exist_ok=True)
     path.chmod(_READ_ONLY)
     os.replace(path, target)
-    flush(target.parent)
+    return True
 
 
 def make_folder(folder: Path) -> None:

@@ -9,7 +9,7 @@ tried again by itself, and a copy is compared with its hash before it gets a nam
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -75,6 +75,11 @@ class S3Store:
         self._upload(path, checksum + suffix, stored.size)
         self._cache.add(path, checksum + suffix)
         return stored
+
+    def put_many(self, files: Sequence[tuple[Path, str]], algorithm: str = "sha256") -> list[StoredFile]:
+        """Upload many finished files, several at once, and return their references in that order."""
+        with ThreadPoolExecutor(_ASKED_AT_ONCE) as threads:
+            return list(threads.map(lambda file: self.put(file[0], file[1], algorithm), files))
 
     def put_bytes(self, content: bytes, name: str, algorithm: str = "sha256", suffix: str = "") -> StoredFile:
         """Store `content` under the name that users see."""

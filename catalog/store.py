@@ -13,7 +13,7 @@ An asset's reference in the catalog is `asset://<multihash>/<file name>`, which 
 import errno
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -83,6 +83,21 @@ class Store(Protocol):
             name: file name that users see; the file's own by default.
             algorithm: `sha256`, or `md5` for chips.
             suffix: `.dir` for a DVC tree.
+
+        Raises:
+            OutOfSpace: the disk is full.
+        """
+        ...
+
+    def put_many(self, files: Sequence[tuple[Path, str]], algorithm: str = "sha256") -> list[StoredFile]:
+        """Move many finished files into the store at once, and return their references in that order.
+
+        As `put` does, and much faster for small files: none has its name before its bytes are safe, and all are safe
+        when this returns.
+
+        Args:
+            files: files in a `scratch` folder, gone afterwards, and the names that users see.
+            algorithm: `sha256`, or `md5` for chips.
 
         Raises:
             OutOfSpace: the disk is full.

@@ -1,22 +1,21 @@
 """Cutting a scene and its mask into chips, each pixel read once.
 
-The scene comes strip by strip; as soon as a row of chips is complete, its chips are measured, compressed and stored by
-a few threads (GDAL and the disk work outside Python's lock) while the next strip is read. The edge remainder is padded:
+The scene comes strip by strip; as soon as a row of chips is complete, its chips are measured and compressed by a few
+threads (outside Python's lock) while the next strip is read, and stored many at once. The edge remainder is padded:
 the image with nodata, the mask with 255. A chip whose image has no valid pixel at all is left out and counted. A mask
 is the label as given: a labelled pixel keeps its label also where the image has no data.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from terralab.catalog.store import Store
+from terralab.datasets.chip_storing import CHIP_ALGORITHM, in_threads, stored_chips
 from terralab.datasets.cog import encode_chip
 from terralab.datasets.grid import ChipWindow, chip_windows
 from terralab.datasets.raster_file import open_raster, strips, valid_pixels
@@ -24,13 +23,7 @@ from terralab.datasets.statistics import BandSums
 from terralab.extensions.item import StoredFile
 from terralab.extensions.raster import MASK_NODATA, BandRecord, ClassDefinition, Grid
 
-CHIP_ALGORITHM = "md5"
-"""Chips are stored by MD5, so that the store is the DVC cache of their versions."""
-
 _WAITING_ROWS = 4
-_THREADS = 8  # more than cores: half of the time goes to flushing files to disk
-Job = TypeVar("Job")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -123,17 +116,18 @@ def cut_chips(
     """
     with store.scratch() as folder, open_raster(image) as image_file, open_raster(mask) as mask_file:
 
-        def make(part: _Part) -> Chip | None:
-            return _store_chip(store, folder, recipe, scene_id, scene_grid, part)
+        def make(part: _Part) -> _Unstored | None:
+            return _make_chip(folder, recipe, scene_id, scene_grid, part)
 
         parts = _parts(image_file, mask_file, scene_grid.shape, recipe.size)
+        made = in_threads(make, parts, ahead=_WAITING_ROWS * (scene_grid.shape[1] // recipe.size + 1))
         chips: list[Chip] = []
         windows = 0
-        for chip in in_threads(make, parts, ahead=_WAITING_ROWS * (scene_grid.shape[1] // recipe.size + 1)):
+        for cut, files in stored_chips(store, ((one, [] if one is None else one.files) for one in made)):
             windows += 1
             on_chip()
-            if chip is not None:
-                chips.append(chip)
+            if cut is not None:
+                chips.append(cut.stored(*files))
     return chips, windows - len(chips)
 
 
@@ -170,25 +164,31 @@ def _parts(image_file: Any, mask_file: Any, shape: tuple[int, int], size: int) -
             yield _Part(window, image[:, :, columns], mask[0, :, columns])
 
 
-def _store_chip(
-    store: Store, folder: Path, recipe: ChipRecipe, scene_id: str, scene_grid: Grid, part: _Part
-) -> Chip | None:
+@dataclass(frozen=True)
+class _Unstored:
+    """A chip whose files still lie in the scratch folder."""
+
+    files: tuple[tuple[Path, str], tuple[Path, str]]
+    stored: Callable[[StoredFile, StoredFile], Chip]
+
+
+def _make_chip(folder: Path, recipe: ChipRecipe, scene_id: str, scene_grid: Grid, part: _Part) -> _Unstored | None:
     valid = valid_pixels(part.image, recipe.source_nodata)
     if not valid.any():
         return None
     grid, id = part.window.grid(scene_grid), part.window.chip_id(scene_id)
     mask = padded(part.mask[np.newaxis], recipe.size, MASK_NODATA)
     content = encode_chip(padded(part.image, recipe.size, recipe.padding), grid, recipe.nodata, recipe.bands)
-    return Chip(
-        id,
-        part.window,
-        grid,
-        put_chip(store, folder / f"{id}.tif", content),
-        put_chip(store, folder / f"{id}_mask.tif", encode_chip(mask, grid, MASK_NODATA, ["mask"])),
-        tuple(part_sums(part.image, valid, recipe.size)),
-        count_classes(mask, recipe.classes),
-        float(valid.all(axis=0).sum()) / recipe.size**2,
-    )
+    image_path, mask_path = folder / f"{id}.tif", folder / f"{id}_mask.tif"
+    image_path.write_bytes(content)
+    mask_path.write_bytes(encode_chip(mask, grid, MASK_NODATA, ["mask"]))
+    sums, counts = tuple(part_sums(part.image, valid, recipe.size)), count_classes(mask, recipe.classes)
+    share = float(valid.all(axis=0).sum()) / recipe.size**2
+
+    def chip(image: StoredFile, label: StoredFile) -> Chip:
+        return Chip(id, part.window, grid, image, label, sums, counts, share)
+
+    return _Unstored(((image_path, image_path.name), (mask_path, mask_path.name)), chip)
 
 
 def count_classes(mask: NDArray[np.uint8], classes: Sequence[ClassDefinition]) -> dict[str, int]:
@@ -209,19 +209,3 @@ def put_chip(store: Store, path: Path, content: bytes) -> StoredFile:
     """Store a chip's file, by the checksum that DVC wants."""
     path.write_bytes(content)
     return store.put(path, algorithm=CHIP_ALGORITHM)
-
-
-def in_threads(work: Callable[[Job], Result], jobs: Iterable[Job], ahead: int) -> Iterator[Result]:
-    """Yield `work(job)` in the order of the jobs, with at most `ahead` of them under way."""
-    with ThreadPoolExecutor(_THREADS) as pool:
-        waiting: deque[Future[Result]] = deque()
-        try:
-            for job in jobs:
-                waiting.append(pool.submit(work, job))
-                if len(waiting) >= ahead:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()

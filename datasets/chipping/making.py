@@ -1,13 +1,11 @@
 """Cutting chips: read, mask, compose, label, measure, compress and store, strip by strip.
 
 Chips of one strip that are cut from the same scenes are read together. While the next strip is read, a few threads
-compress and store the chips of the last one.
+compress the chips of the last one; their files are stored many at once.
 """
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -16,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terralab.catalog.store import Store
+from terralab.datasets.chip_storing import in_threads, stored_chips
 from terralab.datasets.chipping.composites import composed, mosaic
 from terralab.datasets.chipping.pixel_masks import Strategy, masks_of_dates
 from terralab.datasets.chipping.plan import Acquisition, ChipPlan, FeatureRecipe, Recipe, ScenePart
 from terralab.datasets.chipping.reader import ChipReader, Patch
 from terralab.datasets.chipping.sources import Resampling
 from terralab.datasets.chipping.targets import ChipTarget, chip_target, read_labels
-from terralab.datasets.chips import CHIP_ALGORITHM
 from terralab.datasets.cog import encode_chip
 from terralab.datasets.statistics import BandSums
 from terralab.extensions.chips import BOXES_ASSET, MASK_ASSET, TARGET_ASSET, Task
@@ -32,6 +30,7 @@ from terralab.extensions.raster import MASK_NODATA, Grid
 _STRIP = 16  # chips that are read and held at once
 _THREADS = 4
 _UNMASKED = 0.0
+_NOTHING = np.zeros((), bool)  # no pixel is masked
 
 
 @dataclass(frozen=True)
@@ -61,6 +60,14 @@ class MadeChip:
     disputed: int = 0
 
 
+@dataclass(frozen=True)
+class _Unstored:
+    """A chip whose files still lie in the scratch folder, by asset key."""
+
+    chip: MadeChip
+    files: dict[str, tuple[Path, str]]
+
+
 def make_chips(
     store: Store, recipe: Recipe, plans: Sequence[ChipPlan], on_chip: Callable[[MadeChip], object] = lambda chip: None
 ) -> list[MadeChip]:
@@ -74,12 +81,14 @@ def make_chips(
     """
     made = []
     with store.scratch() as folder, ChipReader() as reader:
-        work = _read_all(reader, recipe, plans)
 
-        def finish(job: tuple[ChipPlan, list[Patch], Patch | None]) -> MadeChip:
-            return _finished(store, folder, recipe, *job)
+        def finish(job: tuple[ChipPlan, list[Patch], Patch | None]) -> _Unstored:
+            return _finished(folder, recipe, *job)
 
-        for chip in _in_threads(finish, work, 2 * _STRIP):
+        work = in_threads(finish, _read_all(reader, recipe, plans), ahead=2 * _STRIP, threads=_THREADS)
+        for cut, files in stored_chips(store, ((one, list(one.files.values())) for one in work)):
+            stored = dict(zip(cut.files, files, strict=True))
+            chip = replace(cut.chip, files=stored) if cut.chip.dropped is None else cut.chip
             made.append(chip)
             on_chip(chip)
     return made
@@ -95,9 +104,7 @@ def strip_key(plan: ChipPlan) -> tuple[Any, ...]:
 def _read_all(
     reader: ChipReader, recipe: Recipe, plans: Sequence[ChipPlan]
 ) -> Iterator[tuple[ChipPlan, list[Patch], Patch | None]]:
-    for _, strip in groupby(
-        plans, key=lambda plan: (plan.dates, plan.target.rasters, plan.grid.crs, plan.grid.transform[5])
-    ):
+    for _, strip in groupby(plans, key=_strip):
         chips = list(strip)
         for first in range(0, len(chips), _STRIP):
             part = chips[first : first + _STRIP]
@@ -139,6 +146,8 @@ def _acquired(
 ) -> list[tuple[Patch, NDArray[np.bool_]]]:
     """Return for each grid the mosaic of an acquisition's scenes, and which of its pixels the mask takes away."""
     parts = [_scene(reader, recipe, part, grids) for part in acquisition.parts]
+    if recipe.mask is None:
+        return [(mosaic([part[number][0] for part in parts]), _NOTHING) for number in range(len(grids))]
     result = []
     for number in range(len(grids)):
         patches = [part[number][0] for part in parts]
@@ -155,8 +164,7 @@ def _scene(
 ) -> list[tuple[Patch, NDArray[np.bool_]]]:
     rasters = [reader.read(raster, grids, recipe.resampling, recipe.fill) for raster in part.rasters]
     if part.quality is None or recipe.mask is None:
-        nothing = np.zeros(grids[0].shape, bool)
-        return [(_stacked(bands), nothing) for bands in zip(*rasters, strict=True)]
+        return [(_stacked(bands), _NOTHING) for bands in zip(*rasters, strict=True)]
     quality = reader.read_numbers(part.quality, grids, Resampling.NEAREST, _UNMASKED)
     return [
         (_stacked(bands), recipe.mask.masked(values.pixels[0].astype(np.int64)) & values.valid[0])
@@ -191,30 +199,29 @@ def _one_image(patches: Sequence[Patch], recipe: FeatureRecipe) -> Patch:
 
 
 def _finished(
-    store: Store, folder: Path, recipe: Recipe, plan: ChipPlan, features: Sequence[Patch], raster: Patch | None
-) -> MadeChip:
-    """Label, judge, compress and store one chip."""
+    folder: Path, recipe: Recipe, plan: ChipPlan, features: Sequence[Patch], raster: Patch | None
+) -> _Unstored:
+    """Label, judge and compress one chip."""
     empty = [part.key for part, patch in zip(recipe.features, features, strict=True) if not patch.valid.any()]
     if empty:
-        return MadeChip(plan.id, dropped=f"no data in {', '.join(empty)}")
+        return _dropped(plan, f"no data in {', '.join(empty)}")
     valid = np.logical_and.reduce([patch.valid.all(axis=0) for patch in features])
     share = float(valid.mean())
     if 1 - share > recipe.cleaning.max_nodata:
-        return MadeChip(plan.id, dropped="too little data", valid_share=share)
+        return _dropped(plan, "too little data", share)
     target = chip_target(plan, recipe.target, recipe.cleaning, raster, valid)
     if target.labelled < recipe.cleaning.min_labelled or (
         not target.labelled and recipe.target.task is not Task.MULTILABEL
     ):
-        return MadeChip(plan.id, dropped="too few labels", valid_share=share, disputed=target.disputed)
+        return _dropped(plan, "too few labels", share, target.disputed)
     files = {}
     for part, patch in zip(recipe.features, features, strict=True):
         content = encode_chip(patch.pixels, plan.grid, part.fill, part.file_bands)
-        files[part.key] = _put(store, folder, f"{plan.id}.tif", part.key, content)
-    files.update(_stored_target(store, folder, plan, target))
+        files[part.key] = _aside(folder, f"{plan.id}.tif", part.key, content)
+    files.update(_target_files(folder, plan, target))
     numbers = target.numbers
-    return MadeChip(
+    chip = MadeChip(
         plan.id,
-        files=files,
         sums=tuple(_sums(patch) for patch in features),
         counts=target.counts,
         labels=target.labels,
@@ -222,17 +229,22 @@ def _finished(
         valid_share=share,
         disputed=target.disputed,
     )
+    return _Unstored(chip, files)
 
 
-def _stored_target(store: Store, folder: Path, plan: ChipPlan, target: ChipTarget) -> dict[str, StoredFile]:
+def _dropped(plan: ChipPlan, why: str, share: float = 0.0, disputed: int = 0) -> _Unstored:
+    return _Unstored(MadeChip(plan.id, dropped=why, valid_share=share, disputed=disputed), {})
+
+
+def _target_files(folder: Path, plan: ChipPlan, target: ChipTarget) -> dict[str, tuple[Path, str]]:
     if target.mask is not None:
         content = encode_chip(target.mask[np.newaxis], plan.grid, MASK_NODATA, ["mask"])
-        return {MASK_ASSET: _put(store, folder, f"{plan.id}_mask.tif", MASK_ASSET, content)}
+        return {MASK_ASSET: _aside(folder, f"{plan.id}_mask.tif", MASK_ASSET, content)}
     if target.numbers is not None:
         content = encode_chip(target.numbers, plan.grid, float("nan"), ["target"])
-        return {TARGET_ASSET: _put(store, folder, f"{plan.id}_target.tif", TARGET_ASSET, content)}
+        return {TARGET_ASSET: _aside(folder, f"{plan.id}_target.tif", TARGET_ASSET, content)}
     if target.boxes is not None:
-        return {BOXES_ASSET: _put(store, folder, f"{plan.id}_boxes.geojson", BOXES_ASSET, target.boxes)}
+        return {BOXES_ASSET: _aside(folder, f"{plan.id}_boxes.geojson", BOXES_ASSET, target.boxes)}
     return {}
 
 
@@ -240,23 +252,8 @@ def _sums(patch: Patch) -> tuple[BandSums, ...]:
     return tuple(BandSums.of_pixels(band, usable) for band, usable in zip(patch.pixels, patch.valid, strict=True))
 
 
-def _put(store: Store, folder: Path, name: str, key: str, content: bytes) -> StoredFile:
+def _aside(folder: Path, name: str, key: str, content: bytes) -> tuple[Path, str]:
+    """Write a file that is to be stored, and return it with the name that users see."""
     path = folder / f"{key}-{name}"
     path.write_bytes(content)
-    return store.put(path, name, algorithm=CHIP_ALGORITHM)
-
-
-def _in_threads(work: Callable[[Any], MadeChip], jobs: Iterable[Any], ahead: int) -> Iterator[MadeChip]:
-    """Yield `work(job)` in the order of the jobs, with at most `ahead` of them under way."""
-    with ThreadPoolExecutor(_THREADS) as pool:
-        waiting: deque[Future[MadeChip]] = deque()
-        try:
-            for job in jobs:
-                waiting.append(pool.submit(work, job))
-                if len(waiting) >= ahead:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+    return path, name

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terralab.catalog.store import Store
-from terralab.datasets.chips import chip_rows, count_classes, in_threads, padded, part_sums, put_chip
+from terralab.datasets.chip_storing import in_threads
+from terralab.datasets.chips import chip_rows, count_classes, padded, part_sums, put_chip
 from terralab.datasets.cog import encode_chip
 from terralab.datasets.grid import ChipWindow, chip_windows
 from terralab.datasets.onboarding.box_labels import boxes_geojson, boxes_in

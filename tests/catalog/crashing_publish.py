@@ -3,16 +3,17 @@
 A step is any call that changes a disk, a bucket or the database; a process dies right before one. The number of steps
 is found by trying, so that none is forgotten when the code gains one.
 
-    python crashing_publish.py [S3 port]
+    python crashing_publish.py [--port S3] [--many]
 
 Prints one JSON object: for each place of death the step's name, and what was to be seen after the death and after
 publishing once more.
 """
 
+import argparse
 import json
 import os
 import shutil
-import sys
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from functools import wraps
@@ -62,24 +63,39 @@ def new_workspace(port: int | None, schemas: SchemaStore) -> Workspace:
     return workspace
 
 
-def put_and_publish(workspace: Workspace, number: int) -> None:
-    """Store bytes of their own and publish an item with them."""
-    stored = workspace.store.put_bytes(f"bytes {number}".encode(), "a.tif")
-    publish(workspace, [imagery()], [scene(stored, f"scene-{number}")])
+def put_and_publish(workspace: Workspace, number: int, many: bool) -> None:
+    """Store bytes of their own, in one file or in several at once, and publish an item with them."""
+    content = f"bytes {number}".encode()
+    if not many:
+        publish(workspace, [imagery()], [scene(workspace.store.put_bytes(content, "a.tif"), f"scene-{number}")])
+        return
+    with workspace.store.scratch() as folder:
+        paths = [folder / f"{place}.tif" for place in range(3)]
+        for place, path in enumerate(paths):
+            path.write_bytes(content + b" again" * place)
+        stored = workspace.store.put_many([(path, path.name) for path in paths])
+    item = scene(stored[0], f"scene-{number}")
+    (asset,) = item["assets"].values()
+    for place, file in enumerate(stored[1:]):
+        more = {"href": file.href, "file:checksum": file.checksum, "file:size": file.size, "title": f"More {place}"}
+        item["assets"][f"more{place}"] = asset | more
+    publish(workspace, [imagery()], [item])
 
 
 def die_before(place: int, told: int) -> None:
     """Make this process die before the step of that number."""
     passed = 0
+    counting = threading.Lock()
 
     def deadly(step: Callable[..., Any], name: str) -> Callable[..., Any]:
         @wraps(step)
         def taken(*arguments: Any, **options: Any) -> Any:
             nonlocal passed
-            passed += 1
-            if passed > place:
-                os.write(told, name.encode())
-                os._exit(DIED)
+            with counting:
+                passed += 1
+                if passed > place:
+                    os.write(told, name.encode())
+                    os._exit(DIED)
             return step(*arguments, **options)
 
         return taken
@@ -111,7 +127,8 @@ def seen(workspace: Workspace, number: int) -> dict[str, Any]:
     items = list(workspace.catalog.search(ids=[f"scene-{number}"]))
     hrefs = [asset["href"] for item in items for asset in item["assets"].values()]
     whole = all(
-        b"".join(workspace.store.pieces(href.split("/")[2])) == f"bytes {number}".encode()
+        b"".join(workspace.store.pieces(href.split("/")[2])).removesuffix(b" again").removesuffix(b" again")
+        == f"bytes {number}".encode()
         for href in hrefs
         if workspace.store.size(href.split("/")[2]) is not None
     )
@@ -119,10 +136,10 @@ def seen(workspace: Workspace, number: int) -> dict[str, Any]:
     return {"items": len(items), "bytes": there and whole}
 
 
-def aftermath(workspace: Workspace, number: int) -> dict[str, Any]:
+def aftermath(workspace: Workspace, number: int, many: bool) -> dict[str, Any]:
     """Look at what a dead process left, publish once more, collect garbage, and look again."""
     then = seen(workspace, number)
-    put_and_publish(workspace, number)
+    put_and_publish(workspace, number, many)
     again = seen(workspace, number)
     garbage = find_garbage(workspace, timedelta(0), (), set())
     delete_garbage(workspace, garbage, timedelta(seconds=-1))
@@ -136,12 +153,12 @@ def aftermath(workspace: Workspace, number: int) -> dict[str, Any]:
     }
 
 
-def main(port: int | None) -> None:
+def main(port: int | None, many: bool) -> None:
     """Die at every place, until a process has nowhere left to die."""
     schemas = Workspace(Settings()).schemas
     for document in (imagery(), scene(StoredFile(f"asset://1220{'0' * 64}/a.tif", 1, f"1220{'0' * 64}"))):
         schemas.problems(document)  # compiled once, before the processes are forked
-    status, text = in_child(lambda told: put_and_publish(new_workspace(port, schemas), 0))
+    status, text = in_child(lambda told: put_and_publish(new_workspace(port, schemas), 0, many))
     assert status == 0, text
     deaths: list[dict[str, Any]] = []
     place = finished = 0
@@ -150,10 +167,10 @@ def main(port: int | None) -> None:
         def work(told: int, place: int = place) -> None:
             workspace = new_workspace(port, schemas)
             die_before(place, told)
-            put_and_publish(workspace, place + 1)
+            put_and_publish(workspace, place + 1, many)
 
         def look(told: int, place: int = place) -> None:
-            os.write(told, json.dumps(aftermath(new_workspace(port, schemas), place + 1)).encode())
+            os.write(told, json.dumps(aftermath(new_workspace(port, schemas), place + 1, many)).encode())
 
         status, step = in_child(work)
         assert status in (0, DIED), step
@@ -167,4 +184,8 @@ def main(port: int | None) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else None)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int)
+    parser.add_argument("--many", action="store_true")
+    options = parser.parse_args()
+    main(options.port, options.many)

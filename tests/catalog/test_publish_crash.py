@@ -29,15 +29,15 @@ def deaths(*arguments: str) -> list[dict[str, Any]]:
     return list(json.loads(done.stdout))
 
 
-@pytest.mark.parametrize("store", ["folder", "s3"])
+@pytest.mark.parametrize("store", ["folder", "folder, many files at once", "s3"])
 def test_whatever_the_step(workspace: Workspace, store: str) -> None:
-    if store == "folder":
-        found = deaths()
-    else:
+    if store == "s3":
         with s3_server() as server:
-            found = deaths(str(server.port))
+            found = deaths("--port", str(server.port))
+    else:
+        found = deaths(*(["--many"] if "many" in store else []))
     steps = [death["step"] for death in found]
-    wanted = ("os.fsync", "os.replace") if store == "folder" else ("obstore.put",)
+    wanted = ("obstore.put",) if store == "s3" else ("os.fsync", "os.replace")
     for step in (*wanted, "Path.write_bytes", "Connection.execute", "Cursor.copy"):
         assert any(step in name for name in steps), step
     for death in found:

@@ -66,6 +66,57 @@ def test_storing_again_changes_nothing_but_the_time(store: Store) -> None:
     assert abs(objects[0].modified - datetime.now(UTC)) < timedelta(seconds=60)
 
 
+def test_many_files_at_once(store: Store) -> None:
+    known = store.put_bytes(b"known", "known.bin", "md5")
+    contents = [b"one", b"two", b"known", b"one", os.urandom(3_000_000)]
+    with store.scratch() as folder:
+        files = []
+        for number, content in enumerate(contents):
+            path = folder / f"aside{number}"
+            path.write_bytes(content)
+            files.append((path, f"{number}.bin"))
+        stored = store.put_many(files, "md5")
+        assert list(folder.iterdir()) == []
+    assert [file.href.rsplit("/", 1)[1] for file in stored] == [f"{number}.bin" for number in range(5)]
+    assert [file.checksum for file in stored] == [multihash_of_bytes(content, "md5") for content in contents]
+    assert stored[2].checksum == known.checksum
+    assert [store.verify(file.href).read_bytes() for file in stored] == contents
+    assert store.put_many([]) == []
+    assert len(list(store.objects())) == 4
+
+
+def test_many_files_are_safe_before_they_have_their_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[str, str]] = []
+    sync, replace = os.fsync, os.replace
+
+    def synced(handle: int) -> None:
+        told.append(("fsync", os.readlink(f"/proc/self/fd/{handle}")))
+        sync(handle)
+
+    def replaced(path: Path, target: Path) -> None:
+        told.append(("replace", str(path)))
+        replace(path, target)
+        told.append(("named", str(target)))
+
+    store = FolderStore(tmp_path / "store")
+    store.put_bytes(b"first", "first.bin")  # makes the folders
+    with store.scratch() as folder:
+        paths = [folder / str(number) for number in range(40)]
+        for path in paths:
+            path.write_bytes(path.name.encode())
+        monkeypatch.setattr(os, "fsync", synced)
+        monkeypatch.setattr(os, "replace", replaced)
+        stored = store.put_many([(path, path.name) for path in paths])
+    assert len(stored) == 40
+    renames = [number for number, (what, _) in enumerate(told) if what == "replace"]
+    assert {path for what, path in told[: renames[0]] if what == "fsync"} == {str(path) for path in paths}
+    flushed = [path for what, path in told[renames[-1] :] if what == "fsync"]
+    folders = {str(Path(path).parent) for what, path in told if what == "named"}
+    assert folders < set(flushed)
+    assert str(tmp_path / "store" / "files" / "sha256") in flushed
+    assert len(flushed) == len(set(flushed)), "each folder is flushed once"
+
+
 def test_pieces_of_a_file(store: Store) -> None:
     stored = store.put_bytes(LARGE, "large.bin")
     assert b"".join(store.pieces(stored.checksum)) == LARGE
