@@ -22,6 +22,7 @@ FMASK_BITS: Mapping[str, int] = {
     "snow": 4,
     "water": 5,
 }
+_FMASK_FILL = 255  # no observation; its bits say nothing
 SCL_CLASSES: Mapping[str, tuple[int, ...]] = {
     "nodata": (0,),
     "defective": (1,),
@@ -78,7 +79,7 @@ class PixelMask:
         if self.kind is MaskKind.FMASK:
             bits = sum(1 << FMASK_BITS[name] for name in self.names)
             wanted: NDArray[np.bool_] = (quality.astype(np.int64) & bits) != 0
-            return wanted
+            return wanted & (quality != _FMASK_FILL)
         if self.kind is MaskKind.SCL:
             values = [value for name in self.names for value in SCL_CLASSES[name]]
         else:

@@ -1,7 +1,7 @@
 """Scenes of the catalog that chips may be cut from, and which of them show a place at the wanted dates."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -93,6 +93,8 @@ class SceneFiles:
             _raster(store, record, key, numbers, wanted[0][1].nodata) for key, numbers in _runs(wanted, assets)
         )
         quality = None if self.quality is None else _raster(store, record, self.quality, (1,), None)
+        if quality is not None:  # its nodata is a value like the others: class 0 of SCL may be masked by name
+            quality = replace(quality, nodata=None)
         used = [key for key in dict.fromkeys([*(key for key, _ in wanted), self.quality]) if key is not None]
         item_key = ItemKey(record.collection, record.id)
         return Scene(
