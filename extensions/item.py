@@ -96,7 +96,10 @@ class Footprint:
     @property
     def bbox(self) -> list[float]:
         """Return west, south, east, north in degrees; west is greater than east where it crosses 180°."""
-        return [round(float(number), COORDINATE_DIGITS) for number in antimeridian.bbox(self.geometry)]
+        sides = self.geometry.bounds
+        if sides[0] <= -180 and sides[2] >= 180:  # else it is on one side, which antimeridian mistakes at a pole
+            sides = antimeridian.bbox(self.geometry)
+        return [round(float(number), COORDINATE_DIGITS) for number in sides]
 
     @classmethod
     def union(cls, footprints: Iterable["Footprint"]) -> "Footprint":

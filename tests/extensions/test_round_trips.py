@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pystac.validation.stac_validator import JsonSchemaSTACValidator
+from shapely import MultiPolygon, box
 
 from terralab.catalog.served_items import restore_nulls
 from terralab.extensions.chips import Feature, Target, chip_item
@@ -23,7 +24,7 @@ from terralab.extensions.raster import BandRecord, ClassDefinition, Grid
 from terralab.extensions.records import read_record
 from terralab.extensions.schema_store import SchemaStore
 from terralab.extensions.validation import check_item
-from tests.extensions.test_profile import BANDS, STORED, every_collection, every_kind
+from tests.extensions.test_profile import BANDS, STORED, WHEN, every_collection, every_kind
 
 MODEL = 4
 PACKAGED = SchemaStore()
@@ -302,3 +303,10 @@ def test_whatever_is_built_goes_through_stac_geoparquet(tmp_path: Path, built: l
     chips = [{**items[2], "id": f"chip-{number}"} for number, items in enumerate(built)]
     back = through_parquet(chips, tmp_path / "chips.parquet")
     assert [comparable(item) for item in back] == [comparable(item) for item in chips]
+
+
+def test_the_bbox_of_parts_on_one_side_of_180_is_their_own() -> None:
+    parts = MultiPolygon([box(0, -90, 90, -85), box(100, -88, 180, -86)])
+    assert Footprint(parts, WHEN, WHEN).bbox == [0.0, -90.0, 180.0, -85.0]
+    sides = MultiPolygon([box(170, 10, 180, 20), box(-180, 10, -170, 20)])
+    assert Footprint(sides, WHEN, WHEN).bbox == [170.0, 10.0, -170.0, 20.0]
