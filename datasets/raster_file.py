@@ -164,12 +164,11 @@ def check_stream(stream: Any, name: str) -> None:
 
 def valid_pixels(pixels: NDArray[Any], nodata: float | None) -> NDArray[np.bool_]:
     """Return where `pixels` hold data: they differ from `nodata` and are numbers (same shape, bool)."""
-    valid: NDArray[np.bool_] = np.ones(pixels.shape, bool)
+    named = nodata is not None and not np.isnan(nodata)
+    differs: NDArray[np.bool_] = pixels != pixels.dtype.type(nodata) if named else np.ones(pixels.shape, bool)
     if pixels.dtype.kind == "f":
-        valid = np.isfinite(pixels)
-    if nodata is not None and not np.isnan(nodata):
-        valid &= pixels != pixels.dtype.type(nodata)
-    return valid
+        differs &= np.isfinite(pixels)
+    return differs
 
 
 def _pages(tiff: tifffile.TiffFile) -> Iterator[Any]:

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from terralab.extensions.raster import BandStatistics
 
+_EXACT = 2**53  # up to it float64 holds every whole number
+
 
 @dataclass(frozen=True)
 class BandSums:
@@ -51,12 +53,18 @@ class BandSums:
     @classmethod
     def of_pixels(cls, pixels: NDArray[Any], valid: NDArray[np.bool_]) -> "BandSums":
         """Measure one band: `pixels` and `valid` of the same shape; sums are in float64."""
-        values = (pixels.ravel() if valid.all() else pixels[valid]).astype(np.float64, copy=False)
-        if not values.size:
+        given = pixels.ravel() if valid.all() else pixels[valid]
+        if not given.size:
             return cls(pixels=pixels.size)
-        mean = float(values.mean())
-        spread = float(np.square(values - mean).sum())
-        return cls(pixels.size, values.size, mean, spread, float(values.min()), float(values.max()))
+        values = given.astype(np.float64, copy=False)
+        lowest, highest = float(given.min()), float(given.max())
+        if given.dtype.kind != "f" and max(abs(lowest), abs(highest)) ** 2 * given.size < _EXACT:
+            total, squares = int(values.sum()), int(np.square(values).sum())  # both exact: whole numbers
+            mean, spread = total / given.size, (given.size * squares - total * total) / given.size
+        else:
+            mean = float(values.mean())
+            spread = float(np.square(values - mean).sum())
+        return cls(pixels.size, given.size, mean, spread, lowest, highest)
 
     @classmethod
     def of_stac(cls, statistics: Mapping[str, float] | None, pixels: int) -> "BandSums":
