@@ -1,8 +1,8 @@
 """Labels and places in vector files: GeoJSON, CSV, GeoParquet, GeoPackage and FlatGeobuf.
 
 What a file is, its first bytes say and not its name. A GeoJSON that is in truth an OGR-VRT, which would send GDAL to
-other files, is refused: GDAL is asked for two drivers only, whose files hold their own data, and JSON is read without
-it.
+other files, is refused: GDAL only opens what begins as a GeoPackage or FlatGeobuf, whose files hold their own data, and
+JSON is read without it.
 """
 
 import csv
@@ -121,15 +121,23 @@ def _json_crs(path: Path, document: Mapping[str, Any]) -> str:
 
 def _by_gdal(path: Path, driver: str) -> Iterator[tuple[BaseGeometry, Mapping[str, Any]]]:
     import pyogrio
-    from pyogrio.errors import DataSourceError
+    from pyogrio import errors
 
     try:
-        found = pyogrio.read_info(path)
+        layers = [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]
+        if len(layers) != 1:
+            raise InvalidInput(
+                f"{path.name}: has {len(layers)} layers with geometries{': ' if layers else ''}{', '.join(layers)};"
+                " give a file with one"
+            )
+        found = pyogrio.read_info(path, layer=layers[0])
         if found["driver"] != driver:
             raise InvalidInput(f"{path.name}: a {found['driver']} file; give GeoPackage or FlatGeobuf")
-        meta, _, geometries, fields = pyogrio.raw.read(path)
-    except DataSourceError as error:
+        meta, _, geometries, fields = pyogrio.raw.read(path, layer=layers[0])
+    except (errors.DataSourceError, errors.DataLayerError, errors.FeatureError, errors.GeometryError) as error:
         raise InvalidInput(f"{path.name}: cannot be read as {driver} ({error})") from error
+    if found["features"] not in (-1, len(geometries)):  # -1 where the format does not say
+        raise InvalidInput(f"{path.name}: says that it has {found['features']} features and has {len(geometries)}")
     crs = _crs(path, meta["crs"])
     for number, geometry in enumerate(shapely.from_wkb(geometries)):
         row = {name: _plain(column[number]) for name, column in zip(meta["fields"], fields, strict=True)}
