@@ -115,13 +115,29 @@ def _averaged(tile: NDArray[Any], nodata: float | None) -> NDArray[Any]:
         tile = np.pad(tile, ((0, tile.shape[0] % 2), (0, tile.shape[1] % 2), (0, 0)), "edge")
     four = tile[::2, ::2], tile[::2, 1::2], tile[1::2, ::2], tile[1::2, 1::2]
     if _all_valid(tile, nodata):
-        return _mean(four, tile.dtype)
+        return _with_data(_mean(four, tile.dtype), nodata)
     valid = [valid_pixels(part, nodata) for part in four]
     count = sum(part.astype(np.uint8) for part in valid)
     total = sum(np.where(there, part, 0).astype(np.float64) for part, there in zip(four, valid, strict=True))
     mean = total / np.maximum(count, 1)
     fill = np.nan if nodata is None else nodata
-    return np.where(count > 0, _rounded(mean, tile.dtype), np.asarray(fill).astype(tile.dtype))
+    means = _with_data(_rounded(mean, tile.dtype), nodata)
+    return np.where(count > 0, means, np.asarray(fill).astype(tile.dtype))
+
+
+def _with_data(means: NDArray[Any], nodata: float | None) -> NDArray[Any]:
+    """Move means that happen to be the value for `no data` to the one beside it."""
+    if nodata is None or np.isnan(nodata):
+        return means
+    hidden = means == means.dtype.type(nodata)
+    if hidden.any():
+        beside = np.nextafter(means.dtype.type(nodata), np.inf) if means.dtype.kind == "f" else _beside(means, nodata)
+        means[hidden] = beside
+    return means
+
+
+def _beside(means: NDArray[Any], nodata: float) -> int:
+    return int(nodata) + (1 if nodata < np.iinfo(means.dtype).max else -1)
 
 
 def _all_valid(tile: NDArray[Any], nodata: float | None) -> bool:
