@@ -177,7 +177,9 @@ def _by_lines(path: Path) -> Iterator[tuple[BaseGeometry, Mapping[str, Any]]]:
 
 
 def _points(path: Path, rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[BaseGeometry, Mapping[str, Any]]]:
-    columns = {str(name).strip().lower(): name for row in rows[:1] for name in row}
+    if not rows:
+        return
+    columns = {str(name).strip().lower(): name for name in rows[0]}
     x = next((columns[name] for name in _X_NAMES if name in columns), None)
     y = next((columns[name] for name in _Y_NAMES if name in columns), None)
     if x is None or y is None:

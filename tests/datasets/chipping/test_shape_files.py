@@ -110,6 +110,13 @@ def test_what_is_not_there_is_told(tmp_path: Path) -> None:
         read_shapes(written(tmp_path, "gpkg", nowhere))
 
 
+def test_a_table_of_a_header_alone_has_no_features(tmp_path: Path) -> None:
+    path = tmp_path / "points.csv"
+    path.write_text("x,y,date,label\n")
+    with pytest.raises(InvalidLabels, match="no features"):
+        read_shapes(path)
+
+
 def test_a_database_without_shapes_is_refused(tmp_path: Path) -> None:
     import sqlite3
 
