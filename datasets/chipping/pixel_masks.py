@@ -78,8 +78,8 @@ class PixelMask:
         """Return which pixels are taken away; `quality` holds whole numbers, any shape."""
         if self.kind is MaskKind.FMASK:
             bits = sum(1 << FMASK_BITS[name] for name in self.names)
-            wanted: NDArray[np.bool_] = (quality.astype(np.int64) & bits) != 0
-            return wanted & (quality != _FMASK_FILL)
+            flagged: NDArray[np.bool_] = ((quality.astype(np.int64) & bits) != 0) & (quality != _FMASK_FILL)
+            return flagged
         if self.kind is MaskKind.SCL:
             values = [value for name in self.names for value in SCL_CLASSES[name]]
         else:

@@ -203,10 +203,12 @@ def compared(
     if any(share > (0 if name == "scene grid" else 0.01) for share in differing.values()):
         raise SystemExit(f"{name}: pixels differ: {differing}")
     times: dict[str, list[float]] = {who: [] for who in everybody}
+    processor: dict[str, list[float]] = {who: [] for who in everybody}
     for number in range(options.rounds):
         for who, work in everybody.items():
-            start = time.perf_counter()
+            start, busy = time.perf_counter(), time.process_time()
             work(plans, folder / f"{name}-{who}-{number}", options.chip)
+            processor[who].append(time.process_time() - busy)
             times[who].append(time.perf_counter() - start)
     count = len(made["ours"])
     middle = {who: statistics.median(taken) for who, taken in times.items()}
@@ -215,6 +217,8 @@ def compared(
         "chips": count,
         **{f"{who}_chips_s": round(count / taken, 1) for who, taken in middle.items()},
         **{f"ratio_{who}": round(middle[who] / middle["ours"], 2) for who in peers},
+        **{f"{who}_best_chips_s": round(count / min(taken), 1) for who, taken in times.items()},
+        **{f"{who}_cpu_ms": round(1000 * min(taken) / count, 2) for who, taken in processor.items()},
         **{f"differing_share_{who}": share for who, share in differing.items()},
     }
 
