@@ -19,7 +19,7 @@ browser: ## build STAC Browser from npm, for /browser
 
 test: setup ## run all tests
 	@infra/setup/browser.sh
-	$(python) -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup
+	$(python) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 check: setup ## lint, formatting, types and import rules
 	$(python) -m ruff check .

@@ -23,15 +23,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks for the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file in one process; whole labs run in one, and first, since they take longest."""
-    for item in items:
-        whole_lab = item.path.is_relative_to(ROOT / "tests" / "integration")
-        item.add_marker(pytest.mark.xdist_group("lab" if whole_lab else str(item.path)))
-    items.sort(key=lambda item: not item.path.is_relative_to(ROOT / "tests" / "integration"))
-
-
 def postgres_bin() -> Path:
     """Find the newest installed server; `pg_ctl` is rarely on PATH in Debian."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
