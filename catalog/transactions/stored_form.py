@@ -17,7 +17,7 @@ _WEB_MAP_LINKS = EXTENSION_URIS["web-map-links"]
 _WEB_MAP_RELS = frozenset(("xyz", "tilejson", "wmts", "wms", "3d-tiles", "pmtiles"))
 _PGSTAC_FIELD = "pgstac:base_item"
 # What the API has below a collection besides its items.
-_PARTS_OF_COLLECTION = ("queryables", "sortables", "aggregate", "aggregations")
+_PARTS_OF_COLLECTION = ("queryables", "sortables", "aggregate", "aggregations", "croissant")
 
 
 def item_as_stored(item: Mapping[str, Any], bases: Sequence[str]) -> dict[str, Any]:
