@@ -32,6 +32,7 @@ from tests.conftest import as_server_user, free_port, official_schemas, postgres
 
 WRITERS = 4
 BEFORE_SECONDS, DOWN_SECONDS, AFTER_SECONDS = 2.0, 2.0, 2.0
+PATIENCE_SECONDS = 30.0
 
 
 @dataclass
@@ -156,6 +157,8 @@ def test_what_was_acknowledged_survives_and_the_api_says_503(
     cluster.start()
     started = time.monotonic()
     time.sleep(AFTER_SECONDS)
+    while len(ingest.acknowledged) <= before + WRITERS and time.monotonic() < started + PATIENCE_SECONDS:
+        time.sleep(0.1)
     ingest.end()
     assert set(reads) == {503}
     assert set(ingest.answers) <= {201, 409, 503}

@@ -248,7 +248,7 @@ def test_killed_supervisor_is_told_and_the_lab_starts_again_with_its_data(lab: S
     assert "an earlier start left behind" in said
     assert run_status(lab, "sample-good") == "succeeded"
     foreground.send_signal(signal.SIGINT)
-    assert foreground.wait(60) == 0
+    assert foreground.wait(120) == 0
     assert not Supervisor(home).is_running()
 
 

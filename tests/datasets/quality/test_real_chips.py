@@ -111,7 +111,7 @@ def test_plain_real_chips_are_not_blamed(workspace: Workspace, data_folder: Path
     assert report["coverage"]["space"]["clusters"] == 4
     assert report["labels"]["judged"]
     snow = report["labels"]["confusion"][6]
-    assert snow[6] / sum(snow) > 0.8  # what is plain to see, a model sees
+    assert snow[6] / sum(snow) > 0.7  # what is plain to see, a model sees
 
 
 def test_exchanged_bands_of_a_real_chip_are_found(workspace: Workspace, data_folder: Path) -> None:
