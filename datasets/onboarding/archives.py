@@ -25,7 +25,8 @@ _CHUNK = 1 << 20
 _UTF8_FLAG, _ENCRYPTED_FLAG = 0x800, 0x1
 _TAR_MAGIC_AT = 257
 _LONGEST_PART = 255
-_PLAIN = (NotImplementedError, ValueError)
+# What zipfile and tarfile raise for methods and header fields that they cannot read.
+_UNREADABLE = (NotImplementedError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -210,7 +211,7 @@ def _check_size(count: int, total: int, name: str, size: int, limits: Limits) ->
 def _damage_as_error(archive: Path) -> Iterator[None]:
     try:
         yield
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, *_PLAIN) as error:
+    except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, *_UNREADABLE) as error:
         raise InvalidInput(f"{archive.name}: a damaged archive ({error}); copy or pack it again") from error
     except OSError as error:
         if error.errno is not None and not isinstance(error, FileExistsError | NotADirectoryError):

@@ -63,7 +63,7 @@ class Collected:
         width = len(bands.names)
         self.bands, self.classes, self.values = bands, tuple(classes), tuple(values)
         self.places: list[Place] = []
-        self.qa: list[dict[str, float | bool]] = []
+        self.qa: list[dict[str, float | bool | str]] = []
         self.hashes: list[str] = []
         self.problems: dict[int, str] = {}
         self.means = np.full((total, width), np.nan, np.float32)
@@ -90,7 +90,7 @@ class Collected:
                 source.labels, source.features[0].href, source.mask,
             )
         )  # fmt: skip
-        self.qa.append(found.qa)
+        self.qa.append({**found.qa})
         self.hashes.append(found.hash)
         self.class_counts[number] = [int(source.counts.get(name, 0)) for name in self.classes]
         if found.problem is not None or found.means is None or found.deviations is None or found.histograms is None:

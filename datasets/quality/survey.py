@@ -122,8 +122,7 @@ def _bands(first: ChipSource) -> Bands:
 def _complete(facts: Facts, found: list[Finding]) -> None:
     """Write onto each chip's measures what only the dataset as a whole could tell."""
     chips = facts.chips
-    exact = {number for pair in facts.duplicates.exact for number in pair}
-    near = {number for pair in facts.duplicates.near for number in pair}
+    exact, near = _others(facts.duplicates.exact), _others(facts.duplicates.near)
     suspects = set(facts.labels.suspects)
     shown = Counter(number for finding in found if finding.weight is not Weight.NOTE for number in finding.chips)
     for number, qa in enumerate(chips.qa):
@@ -133,7 +132,10 @@ def _complete(facts: Facts, found: list[Finding]) -> None:
             qa["problems"] = shown[number]
             continue
         qa["usable"] = True
-        qa["duplicate"], qa["near_duplicate"] = number in exact, number in near
+        for name, others in (("duplicate", exact), ("near_duplicate", near)):
+            qa[name] = number in others
+            if number in others:  # by which splits keep them together
+                qa[f"{name}_of"] = chips.places[others[number]].id
         if facts.exchanged is not None:
             qa["bands_exchanged"] = number in facts.exchanged
         doubt = float(facts.labels.issue_share[number])
@@ -141,3 +143,12 @@ def _complete(facts: Facts, found: list[Finding]) -> None:
             qa["label_doubt"] = round(doubt, 5)
             qa["label_suspect"] = number in suspects
         qa["problems"] = shown[number]
+
+
+def _others(pairs: Iterable[tuple[int, int]]) -> dict[int, int]:
+    """Return for each chip of the pairs the first one that it is like."""
+    others: dict[int, int] = {}
+    for one, other in sorted(pairs):
+        others.setdefault(one, other)
+        others.setdefault(other, one)
+    return others

@@ -96,5 +96,6 @@ def test_planted_faults_are_found_and_the_clean_dataset_gives_no_alarm(clean: tu
     qa = {chip["id"]: chip["properties"]["lab:qa"] for chip in chips_of(workspace)}
     for id in planted["shifted"]:
         assert (qa[id]["edge_shift_rows"], qa[id]["edge_shift_columns"]) == (-4, -3)
-    assert all(qa[id]["duplicate"] for id in planted["exact"])
+    assert all(qa[id]["duplicate"] and qa[qa[id]["duplicate_of"]]["duplicate"] for id in planted["exact"])
+    assert all(qa[qa[id]["near_duplicate_of"]]["near_duplicate"] for id in planted["near"])
     assert all(qa[id]["bands_exchanged"] for id in planted["swapped"])
